@@ -1,0 +1,102 @@
+// Package session keeps the signed-in browsers: a Table in memory (go-cache) in front of
+// a Keeper that survives a restart.
+//
+// It does not decide what a session may do (agent/policy), does not check passwords
+// (portal/users) and does not set cookies (portal). Nothing is ever kept for an
+// anonymous visitor.
+package session
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"postern/agent/policy"
+)
+
+// ErrNotFound says that no live session has that token or id.
+var ErrNotFound = errors.New("session not found")
+
+// Session is a signed-in browser, for one cookie domain. It is a value: a Table hands
+// out copies or read-only entries, never something a caller may change in place.
+type Session struct {
+	ID       string // public: in logs, lists and the settings page
+	Domain   string // cookie domain it is for
+	User     string // canonical name
+	Name     string // display name
+	Email    string
+	Groups   []string
+	Level    policy.Level
+	Proofs   policy.Proofs
+	Remember bool      // remember-me: no inactivity limit, longer life
+	Created  time.Time // sign-in
+	Expires  time.Time // absolute end, whatever the use
+	Seen     time.Time // last use as far as it has been written
+	Addr     string    // client address at sign-in
+	Browser  string    // User-Agent at sign-in, cut to 256 bytes
+}
+
+// Record is a Session as a Keeper stores it: under the SHA-256 of its token.
+type Record struct {
+	Hash [32]byte
+	Session
+}
+
+// Filter selects sessions; empty fields do not restrict. Keepers treat a Filter with
+// no field set as "all".
+type Filter struct {
+	ID     string
+	User   string
+	Domain string
+	Except string    // an id to leave out ("sign out everywhere else")
+	Before time.Time // only those whose Expires is before
+}
+
+// Touch is one write of last-seen.
+type Touch struct {
+	Hash [32]byte
+	Seen time.Time
+}
+
+// Keeper is what survives a restart. store.Store is one.
+type Keeper interface {
+	// SaveSession inserts a session; when old is not nil it removes the session with
+	// that hash in the same transaction (rotation).
+	SaveSession(ctx context.Context, r Record, old *[32]byte) error
+	// LoadSession returns ErrNotFound when there is none.
+	LoadSession(ctx context.Context, hash [32]byte) (Record, error)
+	// ListSessions is ordered by User, then Created.
+	ListSessions(ctx context.Context, f Filter) ([]Record, error)
+	// DeleteSessions returns what it deleted.
+	DeleteSessions(ctx context.Context, f Filter) ([]Record, error)
+	TouchSessions(ctx context.Context, touches []Touch) error
+}
+
+// Identity is who a user is now, as the directory has it.
+type Identity struct {
+	Name   string
+	Email  string
+	Groups []string
+}
+
+// Directory says who a user is now. The table asks it when a session enters memory and
+// once more for each session after Epoch has changed, so that a disabled user's next
+// request is refused at the cost of one atomic load for everybody else's.
+type Directory interface {
+	Epoch() uint64
+	// Identify returns ok false when the user is gone or disabled. It answers from memory.
+	Identify(user string) (id Identity, ok bool)
+}
+
+// Config is `session` of the configuration.
+type Config struct {
+	Cookie     string        `yaml:"cookie"`      // must start with __Secure-
+	Lifetime   time.Duration `yaml:"lifetime"`    // absolute
+	Inactivity time.Duration `yaml:"inactivity"`  // 0: no limit
+	RememberMe time.Duration `yaml:"remember_me"` // absolute life with remember-me; 0: not offered
+}
+
+// DefaultConfig is what an absent `session` means.
+func DefaultConfig() Config {
+	return Config{Cookie: "__Secure-postern", Lifetime: 12 * time.Hour, Inactivity: time.Hour, RememberMe: 720 * time.Hour}
+}

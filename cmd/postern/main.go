@@ -1,0 +1,4 @@
+// Command postern is a single sign-on companion for HAProxy.
+package main
+
+func main() {}
