@@ -1,0 +1,61 @@
+# make alone lists the targets.
+.DEFAULT_GOAL := help
+.PHONY: help build test lint demo bench fuzz screenshots golden setup haproxy clean
+
+SUDO     := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+VULNDB   := golang.org/x/vulndb@v0.0.0-20261105234957-e22db6528018
+FUZZTIME ?= 20s
+ARGS     ?=
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## the static, stripped program, in bin/postern
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/postern ./cmd/postern
+
+# The tests run against real HAProxy 2.6, 3.0 and 3.2, and a real browser.
+test: setup ## everything the tests need, then vet and all tests with the race detector
+	go vet ./...
+	go test -race -timeout 20m ./...
+
+setup: haproxy ## what the tests need: three HAProxy series, Chromium
+	@command -v chromium >/dev/null || { \
+		echo "Chromium is missing: installing Debian's chromium"; \
+		$(SUDO) apt-get update -q && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends chromium; }
+
+haproxy: ## HAProxy 2.6, 3.0 and 3.2 in the cache folder; installs nothing
+	@testdata/haproxy.sh
+
+lint: ## gofmt, vet, staticcheck, govulncheck
+	@out=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$out" ] || { echo "not formatted by gofmt:"; echo "$$out"; exit 1; }
+	go vet ./...
+	go tool staticcheck ./...
+	@if dir=$$(go mod download -json $(VULNDB) | sed -n 's/^\t"Dir": "\(.*\)",*$$/\1/p') && [ -d "$$dir/data/osv" ]; then \
+		echo "go tool govulncheck ./..."; go tool govulncheck -db "file://$$dir/data/osv" ./...; \
+	else echo "govulncheck: SKIPPED, its database $(VULNDB) cannot be had"; fi
+
+demo: ## HAProxy, Postern and a sample application on this machine; installs haproxy if it is missing
+	@command -v haproxy >/dev/null || [ -x /usr/sbin/haproxy ] || { \
+		echo "HAProxy is missing: installing Debian's haproxy"; \
+		$(SUDO) apt-get update -q && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -qy haproxy; }
+	go run ./cmd/postern demo $(ARGS)
+
+bench: ## every benchmark, with allocations
+	go test -run '^$$' -bench . -benchmem -timeout 60m ./...
+
+fuzz: ## every fuzz target for FUZZTIME (20s)
+	@for pkg in $$(go list ./...); do \
+		for target in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
+			echo "$$pkg $$target"; go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+		done; \
+	done
+
+screenshots: setup ## pictures of every page of the portal, in screenshots/
+	POSTERN_SCREENSHOTS=$(CURDIR)/screenshots go test -count 1 -run Screenshots ./portal/... ./cmd/...
+
+golden: ## write the golden files anew; read the diff
+	go test ./haproxy -run Golden -update
+
+clean: ## remove what was built; the cache of HAProxy stays
+	rm -rf bin screenshots bench-out
