@@ -1,10 +1,19 @@
 // Package config reads postern.yml into the Config of every package: strictly, and with
 // every fault of the file in one answer, each with its line and column.
 //
-// It does not open what the configuration names.
+// It does not open what the configuration names: no socket, no database, no users file.
+// Only secrets that stand in a file of their own are read.
 package config
 
 import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
 	"postern/agent"
 	"postern/agent/policy"
 	"postern/agent/session"
@@ -13,7 +22,11 @@ import (
 	"postern/portal/users"
 )
 
-// Config is one postern.yml.
+// MaxSize is the largest configuration file that is read, in bytes.
+const MaxSize = 4 << 20
+
+// Config is one postern.yml. Paths in it are absolute or relative to the working
+// directory, never to the file any more.
 type Config struct {
 	Domains []policy.Domain `yaml:"domains"`
 	Agent   agent.Config    `yaml:"agent"`
@@ -22,6 +35,130 @@ type Config struct {
 	Access  policy.Config   `yaml:"access_control"`
 	Session session.Config  `yaml:"session"`
 	Headers haproxy.Headers `yaml:"headers"`
-	Store   string          `yaml:"store"`
-	Secret  string          `yaml:"-"` // path of the secret file, or its value; see Secret
+	Store   string          `yaml:"store"`   // sqlite:/path
+	Secret  Secret          `yaml:"secret"`  // what every key is derived from
+	Control string          `yaml:"control"` // path of the control socket; "" is control.sock beside the store
+	Log     Log             `yaml:"log"`
+
+	file string
+	doc  *document
+}
+
+// Secret is a value, or the file that holds it.
+type Secret struct {
+	Value string `yaml:"value"`
+	File  string `yaml:"file"`
+}
+
+// Log is `log` of the configuration.
+type Log struct {
+	Level  string `yaml:"level"`  // debug, info, warn, error
+	Format string `yaml:"format"` // text or json
+}
+
+// Default is what an empty file means, before what must be written is missed.
+func Default() Config {
+	return Config{
+		Agent:   agent.DefaultConfig(),
+		Portal:  portal.DefaultConfig(),
+		Session: session.DefaultConfig(),
+		Headers: haproxy.DefaultHeaders(),
+		Store:   "sqlite:/var/lib/postern/postern.db",
+		Secret:  Secret{File: "/var/lib/postern/secret"},
+		Log:     Log{Level: "info", Format: "text"},
+	}
+}
+
+// File is the path that the configuration was read from.
+func (c *Config) File() string { return c.file }
+
+// Load reads a file. Its error is Faults when the file could be read: every fault that
+// it holds. lookup finds environment variables; os.LookupEnv is one.
+func Load(path string, lookup func(string) (string, bool)) (*Config, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, MaxSize+1))
+	if err != nil {
+		return nil, err
+	}
+	return Parse(path, data, lookup)
+}
+
+// Parse is Load for what stands in path already.
+func Parse(path string, data []byte, lookup func(string) (string, bool)) (*Config, error) {
+	d := &document{file: path, lookup: lookup, lines: strings.Split(string(data), "\n")}
+	if len(data) > MaxSize {
+		return nil, Faults{{File: path, Message: fmt.Sprintf("is larger than %d MiB", MaxSize>>20)}}
+	}
+	if bytes.IndexByte(data, 0) >= 0 {
+		return nil, Faults{{File: path, Message: "is not text: it holds a NUL byte"}}
+	}
+	c := Default()
+	c.file, c.doc = path, d
+	d.read(data, &c)
+	if len(d.faults) == 0 {
+		c.resolve(filepath.Dir(path))
+		d.addError(c.validate())
+	}
+	if len(d.faults) > 0 {
+		return nil, d.sorted()
+	}
+	return &c, nil
+}
+
+// Check reports an error that another package found in this configuration as the
+// faults of the file that it stems from: an error that begins with a key path, or joins such.
+func (c *Config) Check(err error) error {
+	if err == nil {
+		return nil
+	}
+	d := *c.doc
+	d.faults = nil
+	d.addError(err)
+	return d.sorted()
+}
+
+// resolve makes every path relative to the file's folder.
+func (c *Config) resolve(dir string) {
+	rel := func(p *string) {
+		if *p != "" && !filepath.IsAbs(*p) {
+			*p = filepath.Join(dir, *p)
+		}
+	}
+	after := func(p *string, scheme string) {
+		if rest, ok := strings.CutPrefix(*p, scheme); ok && rest != "" && !filepath.IsAbs(rest) {
+			*p = scheme + filepath.Join(dir, rest)
+		}
+	}
+	rel(&c.Users.File)
+	rel(&c.Secret.File)
+	if path, ok := c.StorePath(); c.Control == "" && ok && path != "" {
+		c.Control = filepath.Join(filepath.Dir(path), "control.sock")
+	}
+	rel(&c.Control)
+	after(&c.Store, "sqlite:")
+	after(&c.Agent.Listen, "unix:")
+	after(&c.Portal.Listen, "unix:")
+}
+
+// StorePath is the file of an SQLite store; ok is false for another engine.
+func (c *Config) StorePath() (path string, ok bool) { return strings.CutPrefix(c.Store, "sqlite:") }
+
+// validator is what a package's Config has when it can be wrong in itself.
+type validator interface{ Validate() error }
+
+// validate joins the faults of every part, each beginning with its key path.
+func (c *Config) validate() error {
+	var errs []error
+	for _, part := range []any{c.Agent, c.Portal, c.Users, c.Session, c.Headers} {
+		if v, ok := part.(validator); ok {
+			errs = append(errs, v.Validate())
+		}
+	}
+	errs = append(errs, c.validateOwn()...)
+	_, err := policy.Compile(c.Domains, c.Access)
+	return errors.Join(append(errs, err)...)
 }

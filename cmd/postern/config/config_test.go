@@ -1,0 +1,221 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+func env(pairs ...string) func(string) (string, bool) {
+	return func(name string) (string, bool) {
+		for i := 0; i < len(pairs); i += 2 {
+			if pairs[i] == name {
+				return pairs[i+1], true
+			}
+		}
+		return "", false
+	}
+}
+
+const eightLines = `domains:
+  - domain: example.com
+    portal: https://auth.example.com
+users: {file: users.yml}
+access_control:
+  default_policy: deny
+  rules:
+    - {domain: wiki.example.com, policy: one_factor}
+`
+
+// TestFaults holds what people see of a broken file: every fault, each with its place.
+func TestFaults(t *testing.T) {
+	files, err := filepath.Glob("testdata/faults/*.yml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no files: %v", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".yml"), func(t *testing.T) {
+			data, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = Parse("postern.yml", data, env("DOMAIN", "example.com"))
+			var faults Faults
+			if !errors.As(err, &faults) {
+				t.Fatalf("error %v, want Faults", err)
+			}
+			got := []byte(faults.Error() + "\n")
+			golden := strings.TrimSuffix(file, ".yml") + ".txt"
+			if *update {
+				if err := os.WriteFile(golden, got, 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(got, want) {
+				t.Errorf("%s differs; run go test ./cmd/postern/config -update and read the diff\n%s", golden, got)
+			}
+		})
+	}
+}
+
+func TestEightLinesAreEnough(t *testing.T) {
+	c, err := Parse("/etc/postern/postern.yml", []byte(eightLines), env())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ what, got, want string }{
+		{"the users file is relative to the configuration", c.Users.File, "/etc/postern/users.yml"},
+		{"the store has a place", c.Store, "sqlite:/var/lib/postern/postern.db"},
+		{"the control socket is beside the store", c.Control, "/var/lib/postern/control.sock"},
+		{"the secret has a place", c.Secret.File, "/var/lib/postern/secret"},
+		{"the agent has a socket", c.Agent.Listen, "unix:/run/postern/agent.sock"},
+		{"identity headers have their known names", c.Headers.User, "Remote-User"},
+	} {
+		if tt.got != tt.want {
+			t.Errorf("%s: %q, want %q", tt.what, tt.got, tt.want)
+		}
+	}
+	if c.Session.Lifetime != 12*time.Hour {
+		t.Errorf("lifetime %v, want 12h", c.Session.Lifetime)
+	}
+}
+
+func TestRelativePaths(t *testing.T) {
+	text := eightLines + `store: sqlite:data/postern.db
+secret: {file: secret}
+agent: {listen: "unix:agent.sock"}
+portal: {listen: "unix:portal.sock"}
+`
+	c, err := Parse("/srv/sso/postern.yml", []byte(text), env())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := []string{c.Store, c.Secret.File, c.Agent.Listen, c.Portal.Listen, c.Control}
+	want := []string{"sqlite:/srv/sso/data/postern.db", "/srv/sso/secret", "unix:/srv/sso/agent.sock", "unix:/srv/sso/portal.sock", "/srv/sso/data/control.sock"}
+	for i := range want {
+		if got[i] != want[i] {
+			t.Errorf("%q, want %q", got[i], want[i])
+		}
+	}
+}
+
+func TestEnvironment(t *testing.T) {
+	for _, tt := range []struct{ name, in, want string }{
+		{"a variable stands for its value", "${DIR}/u.yml", "/srv/u.yml"},
+		{"two in one value", "${DIR}/${NAME}", "/srv/bob"},
+		{"two dollars stand for one", "/x/$${DIR}", "/x/${DIR}"},
+		{"a dollar alone is a dollar", "/x/$DIR", "/x/$DIR"},
+		{"a value is not read again", "/x${NESTED}", "/x${DIR}"},
+		{"a value cannot become YAML", "/${YAML}", "/a, other: b}\nusers: {file: c}"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			text := strings.Replace(eightLines, "users.yml", `"`+tt.in+`"`, 1)
+			c, err := Parse("postern.yml", []byte(text), env("DIR", "/srv", "NAME", "bob", "NESTED", "${DIR}", "YAML", "a, other: b}\nusers: {file: c}"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.Users.File != tt.want {
+				t.Errorf("%q, want %q", c.Users.File, tt.want)
+			}
+		})
+	}
+}
+
+// TestSecretsAreNotShown: the line of a fault is printed, but not when it holds a secret.
+func TestSecretsAreNotShown(t *testing.T) {
+	_, err := Parse("postern.yml", []byte(eightLines+"secret: hunter2\n"), env())
+	if err == nil || strings.Contains(err.Error(), "hunter2") || !strings.Contains(err.Error(), ":9:9: secret: is shorter") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestLoad(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := Load(filepath.Join(dir, "none.yml"), env()); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a missing file: %v", err)
+	}
+	big := filepath.Join(dir, "big.yml")
+	if err := os.WriteFile(big, bytes.Repeat([]byte("# comment\n"), MaxSize/10+1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(big, env()); err == nil || !strings.Contains(err.Error(), "larger than 4 MiB") {
+		t.Errorf("a huge file: %v", err)
+	}
+	if _, err := Parse("x.yml", []byte("a: \x00"), env()); err == nil || !strings.Contains(err.Error(), "NUL") {
+		t.Errorf("a binary file: %v", err)
+	}
+}
+
+func TestCheckFindsTheLine(t *testing.T) {
+	c, err := Parse("postern.yml", []byte(eightLines), env())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ name, err, want string }{
+		{"a value", "users.file: no such file", "postern.yml:4:15: users.file: no such file"},
+		{"a key inside a list", "access_control.rules[0].policy: is odd", "postern.yml:8:44: access_control.rules[0].policy: is odd"},
+		{"what is not in the file shows what holds it", "access_control.rules[0].query[1].key: is odd", "postern.yml:8:7: access_control.rules[0].query[1].key: is odd"},
+		{"no key path at all", "the sky is falling", "postern.yml: the sky is falling"},
+		{"a word that is no key", "open: the sky is falling", "postern.yml: open: the sky is falling"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got := c.Check(errors.New(tt.err))
+			if first, _, _ := strings.Cut(got.Error(), "\n"); first != tt.want {
+				t.Errorf("%q, want %q", first, tt.want)
+			}
+		})
+	}
+	if err := c.Check(nil); err != nil {
+		t.Errorf("nil became %v", err)
+	}
+}
+
+func TestNearest(t *testing.T) {
+	words := []string{"domain", "domain_regex", "policy", "subject", "networks"}
+	for _, tt := range []struct{ word, want string }{
+		{"polcy", "policy"}, {"domian", "domain"}, {"Policy", "policy"}, {"network", "networks"},
+		{"zzz", ""}, {"", ""}, {strings.Repeat("p", 200), ""},
+	} {
+		if got := Nearest(tt.word, words); got != tt.want {
+			t.Errorf("Nearest(%q) = %q, want %q", tt.word, got, tt.want)
+		}
+	}
+}
+
+// FuzzParse: no input panics or hangs; what is refused is refused with Faults whose lines
+// are in the file.
+func FuzzParse(f *testing.F) {
+	f.Add(eightLines)
+	f.Add("a: &a [*a]\n")
+	f.Add("domains: [{domain: x, portal: ${Y}}]\nsecret: {file: [}\n")
+	f.Add("? [a]\n: b\n")
+	f.Add("\"a\x7f\": 'b\n\n c'\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		_, err := Parse("f.yml", []byte(text), env())
+		if err == nil {
+			return
+		}
+		var faults Faults
+		if !errors.As(err, &faults) || len(faults) == 0 {
+			t.Fatalf("%T %v", err, err)
+		}
+		lines := strings.Count(text, "\n") + 1
+		for _, fault := range faults {
+			if fault.Line < 0 || fault.Line > lines || fault.Message == "" {
+				t.Fatalf("%+v of %d lines", fault, lines)
+			}
+		}
+		_ = faults.Error()
+	})
+}
