@@ -1,29 +1,44 @@
-// Package users says who exists and which password fits.
+// Package users says who exists and which password fits: the users_database.yml format,
+// read, followed while it changes, and rewritten without losing a comment.
 //
-// It does not know sessions, levels or factors, does not count failures (portal does)
-// and writes no HTTP.
+// It does not know sessions, levels or factors, does not judge how good a new password
+// is, does not count failures (portal does all three) and writes no HTTP.
 package users
 
 import (
-	"context"
 	"errors"
-	"log/slog"
+	"fmt"
+	"time"
 )
 
+// What callers tell apart. Everything else is a fault of the file or of the machine and
+// says where.
 var (
 	// ErrBadCredentials is the answer for an unknown name, a wrong password and a
-	// disabled user alike; the three take the same time.
+	// disabled user alike; the three cost one hash each.
 	ErrBadCredentials = errors.New("bad credentials")
 	// ErrBusy says that too many passwords are being checked; try again shortly.
 	ErrBusy = errors.New("too many passwords are being checked")
 	// ErrNotFound says that there is no such user.
 	ErrNotFound = errors.New("no such user")
+	// ErrExists says that the name, or one that folds to the same, is taken.
+	ErrExists = errors.New("user exists already")
+	// ErrPassword says that a new password cannot be stored: empty, longer than
+	// MaxPassword, with a NUL or not UTF-8.
+	ErrPassword = errors.New("password cannot be used")
+	// ErrChanged says that somebody else wrote the file, or changed the password that
+	// was to be replaced, in the meantime.
+	ErrChanged = errors.New("changed in the meantime")
 )
+
+// MaxPassword is the longest password that is looked at, in bytes. A longer one is
+// refused before any hashing.
+const MaxPassword = 1024
 
 // User is one person, without the password.
 type User struct {
-	Name        string // canonical: the key in the file
-	DisplayName string
+	Name        string // canonical: the key in the file, in Unicode form NFC
+	DisplayName string // Name when the file has none
 	Emails      []string
 	Groups      []string
 	Disabled    bool
@@ -31,44 +46,74 @@ type User struct {
 
 // Config is `users` of the configuration.
 type Config struct {
-	File    string  `yaml:"file"`
+	File    string  `yaml:"file"` // path of a users_database.yml
+	Search  Search  `yaml:"search"`
 	Hashing Hashing `yaml:"hashing"`
 }
 
-// Hashing bounds and parametrises password hashing.
+// Search says how freely a name may be spelled at the sign-in. Whatever the spelling,
+// the user comes out with one canonical name.
+type Search struct {
+	Email           bool `yaml:"email"`            // an address of the user does too
+	CaseInsensitive bool `yaml:"case_insensitive"` // upper and lower case are the same
+}
+
+// Hashing bounds how much password hashing goes on at once. The zero value means
+// DefaultHashing, field by field.
 type Hashing struct {
-	Parallel int `yaml:"parallel"` // hashes at once; 0: 4
+	Parallel int           `yaml:"parallel"` // hashes at once
+	Memory   int           `yaml:"memory"`   // MiB that all of them take together; one that needs more runs alone
+	Queue    int           `yaml:"queue"`    // people who may wait for their turn
+	Wait     time.Duration `yaml:"wait"`     // how long one waits at most
 }
 
-// File is the users_database.yml format. Fill it, call Load once, then Run to follow changes.
-type File struct {
-	Path    string
-	Hashing Hashing
-	Log     *slog.Logger
+// DefaultHashing is four hashes of 64 MiB at once, and 64 people who wait up to ten
+// seconds.
+func DefaultHashing() Hashing {
+	return Hashing{Parallel: 4, Memory: 256, Queue: 64, Wait: 10 * time.Second}
 }
 
-// Load reads the file; an error leaves the users as they were.
-func (f *File) Load() error { return nil }
+// DefaultConfig is what an absent `users` means; it names no file.
+func DefaultConfig() Config { return Config{Hashing: DefaultHashing()} }
 
-// Run reloads the file when it changes, until ctx ends.
-func (f *File) Run(ctx context.Context) error { <-ctx.Done(); return nil }
-
-// Authenticate checks a password. name may be spelled as the directory accepts it; the
-// User has the canonical name. Errors: ErrBadCredentials, ErrBusy, ctx's.
-func (f *File) Authenticate(ctx context.Context, name, password string) (User, error) {
-	return User{}, ErrBadCredentials
+// Validate returns every fault at once, each under its key.
+func (c Config) Validate() error {
+	var errs []error
+	if c.File == "" {
+		errs = append(errs, errors.New("users.file: missing; name a users_database.yml"))
+	}
+	for _, b := range []struct {
+		key        string
+		value, max int
+	}{
+		{"parallel", c.Hashing.Parallel, 1024},
+		{"memory", c.Hashing.Memory, 1 << 20},
+		{"queue", c.Hashing.Queue, 1 << 16},
+	} {
+		if b.value < 0 || b.value > b.max {
+			errs = append(errs, fmt.Errorf("users.hashing.%s: %d is not between 0 and %d", b.key, b.value, b.max))
+		}
+	}
+	if c.Hashing.Wait < 0 || c.Hashing.Wait > time.Minute {
+		errs = append(errs, fmt.Errorf("users.hashing.wait: %v is not between 0s and 1m", c.Hashing.Wait))
+	}
+	return errors.Join(errs...)
 }
 
-// Canonical returns the name under which failures of name are to be counted, for any
-// input, known or not.
-func (f *File) Canonical(name string) string { return name }
-
-// Find returns a user by canonical name.
-func (f *File) Find(name string) (User, bool) { return User{}, false }
-
-// Epoch changes whenever the users do; the caller asks Find again then.
-func (f *File) Epoch() uint64 { return 0 }
-
-// SetPassword replaces a user's password; the file is rewritten atomically and keeps
-// comments and order.
-func (f *File) SetPassword(ctx context.Context, name, password string) error { return nil }
+// withDefaults fills the fields that are not set.
+func (h Hashing) withDefaults() Hashing {
+	d := DefaultHashing()
+	if h.Parallel <= 0 {
+		h.Parallel = d.Parallel
+	}
+	if h.Memory <= 0 {
+		h.Memory = d.Memory / d.Parallel * h.Parallel
+	}
+	if h.Queue <= 0 {
+		h.Queue = d.Queue
+	}
+	if h.Wait <= 0 {
+		h.Wait = d.Wait
+	}
+	return h
+}
