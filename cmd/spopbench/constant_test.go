@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"net"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// serveTest starts the constant agent on a private socket.
+func serveTest(t *testing.T) string {
+	t.Helper()
+	socket := filepath.Join(t.TempDir(), "a.sock")
+	ln, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- serveConstant(ctx, ln) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("serveConstant: %v", err)
+		}
+	})
+	return socket
+}
+
+func TestLoadDrivesTheConstantAgent(t *testing.T) {
+	socket := serveTest(t)
+	for name, l := range map[string]Load{
+		"closed loop":      {Conns: 2, InFlight: 20, Want: "allow"},
+		"with tokens":      {Conns: 1, InFlight: 3, Want: "allow", Tokens: []string{"aaaa", "bbbb"}},
+		"at constant rate": {Conns: 2, InFlight: 20, Rate: 2000, Want: "allow"},
+	} {
+		l.Socket, l.Host = socket, "app.example.com"
+		out, err := l.Run(t.Context(), 100*time.Millisecond)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if out.Frames == 0 || out.Latency.TotalCount() != out.Frames {
+			t.Errorf("%s: %d frames, %d latencies", name, out.Frames, out.Latency.TotalCount())
+		}
+		if l.Rate > 0 && out.Frames > int64(l.Rate*out.Elapsed.Seconds())+2 {
+			t.Errorf("%s: %d frames in %v, more than the rate", name, out.Frames, out.Elapsed)
+		}
+	}
+}
+
+// TestLoadRefusesAnotherVerdict: a benchmark of wrong answers would be worthless.
+func TestLoadRefusesAnotherVerdict(t *testing.T) {
+	l := Load{Socket: serveTest(t), Conns: 1, InFlight: 1, Host: "app.example.com", Want: "deny"}
+	if _, err := l.Run(t.Context(), 50*time.Millisecond); err == nil || !strings.Contains(err.Error(), "not verdict deny") {
+		t.Errorf("error %v, want one about the verdict", err)
+	}
+}
+
+func TestConstantAgentEchoesTheRequestID(t *testing.T) {
+	head, _ := Load{Host: "app.example.com"}.payload()
+	rid, err := requestID(head)
+	if err != nil || string(rid) != "6f1c0f6e-3c1d-4a5e-9d5e-0d9c8a1f2b3c" {
+		t.Errorf("rid %q, %v", rid, err)
+	}
+	for cut := range 53 { // the argument ends there
+		if rid, err := requestID(head[:cut]); err == nil {
+			t.Errorf("of %d bytes: rid %q", cut, rid)
+		}
+	}
+}

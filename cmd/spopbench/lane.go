@@ -1,0 +1,114 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"time"
+)
+
+// run keeps the lane busy until end, then waits for the answers that are out.
+func (n *lane) run(end time.Time) (Outcome, error) {
+	out := Outcome{Latency: newHistogram()}
+	pace := n.pace()
+	begin := time.Now()
+	for {
+		now := time.Now()
+		if now.Before(end) {
+			due := n.due(now, begin, pace)
+			n.send(due, now, begin, pace)
+		} else if n.pending == 0 {
+			out.Elapsed = time.Since(begin)
+			return out, nil
+		}
+		if len(n.out) > 0 {
+			if _, err := n.conn.Write(n.out); err != nil {
+				return out, err
+			}
+			n.out = n.out[:0]
+		}
+		if n.pending == 0 {
+			time.Sleep(time.Until(begin.Add(time.Duration(n.next) * pace)))
+			continue
+		}
+		if err := n.receive(&out); err != nil {
+			return out, err
+		}
+	}
+}
+
+// pace is the time between two frames of this lane; 0 when the loop is closed.
+func (n *lane) pace() time.Duration {
+	if n.load.Rate == 0 {
+		return 0
+	}
+	return time.Duration(float64(n.load.Conns) / n.load.Rate * float64(time.Second))
+}
+
+// due is how many frames may be sent now.
+func (n *lane) due(now, begin time.Time, pace time.Duration) int {
+	room := n.load.InFlight - n.pending
+	if pace == 0 {
+		return room
+	}
+	late := int(now.Sub(begin)/pace) + 1 - int(n.next)
+	return max(0, min(room, late))
+}
+
+// send appends frames to the lane's output. With a pace, the clock of a frame starts when
+// it was due, not when it was sent: a slow answer must not hide behind its successor.
+func (n *lane) send(frames int, now, begin time.Time, pace time.Duration) {
+	for range frames {
+		at := now
+		if pace > 0 {
+			at = begin.Add(time.Duration(n.next) * pace)
+		}
+		n.sent[n.next%uint64(len(n.sent))] = at
+		n.out = n.appendNotify(n.out, 2*n.next+1)
+		n.next++
+		n.pending++
+	}
+}
+
+func (n *lane) appendNotify(b []byte, stream uint64) []byte {
+	at := len(b)
+	b = append(b, 0, 0, 0, 0, typeNotify, 0, 0, 0, 1)
+	b = appendUvarint(b, stream)
+	b = append(b, 1)
+	b = append(b, n.head...)
+	if n.tail != nil {
+		b = append(b, n.load.Tokens[n.rand.IntN(len(n.load.Tokens))]...)
+		b = append(b, n.tail...)
+	}
+	size := len(b) - at - 4
+	b[at], b[at+1], b[at+2], b[at+3] = byte(size>>24), byte(size>>16), byte(size>>8), byte(size)
+	return b
+}
+
+// receive reads once and counts every whole answer.
+func (n *lane) receive(out *Outcome) error {
+	k, err := n.conn.Read(n.in[len(n.in):cap(n.in)])
+	if err != nil {
+		return err
+	}
+	n.in = n.in[:len(n.in)+k]
+	now, rest := time.Now(), n.in
+	for {
+		kind, stream, _, payload, size, err := nextFrame(rest)
+		if err != nil {
+			return err
+		}
+		if size == 0 {
+			break
+		}
+		rest = rest[size:]
+		if kind != typeACK || !bytes.HasSuffix(payload, n.want) {
+			return fmt.Errorf("frame of type %d for stream %d is not verdict %s: %q", kind, stream, n.load.Want, payload)
+		}
+		sent := n.sent[(stream-1)/2%uint64(len(n.sent))]
+		out.Latency.RecordValue(max(1000, now.Sub(sent).Nanoseconds()))
+		out.Frames++
+		n.pending--
+	}
+	n.in = n.in[:copy(n.in, rest)]
+	return nil
+}

@@ -1,0 +1,178 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+	"github.com/urfave/cli/v2"
+	"golang.org/x/sync/errgroup"
+
+	"postern/agent"
+)
+
+// Load drives an agent over SPOP: Conns connections with InFlight frames each. A frame
+// is sent as soon as another is answered (closed loop), or on schedule when Rate is set.
+type Load struct {
+	Socket   string
+	Conns    int
+	InFlight int
+	Rate     float64 // frames a second over all connections; 0: as fast as answers come
+	Host     string
+	Tokens   []string // one is picked at random for each frame; none: anonymous
+	Want     string   // the verdict that every answer must have
+}
+
+// Outcome is what a Load measured.
+type Outcome struct {
+	Frames  int64
+	Elapsed time.Duration
+	Latency *hdrhistogram.Histogram // nanoseconds; from the scheduled time when Rate is set
+}
+
+func newHistogram() *hdrhistogram.Histogram {
+	return hdrhistogram.New(1_000, 60_000_000_000, 3)
+}
+
+func loadCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "load",
+		Usage: "drive an agent over SPOP and print the latencies of its answers",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "socket", Usage: "the agent's unix `SOCKET`", Required: true},
+			&cli.IntFlag{Name: "conns", Value: 4},
+			&cli.IntFlag{Name: "in-flight", Value: 20},
+			&cli.Float64Flag{Name: "rate", Usage: "frames a second; 0: as fast as answers come"},
+			&cli.StringFlag{Name: "host", Value: "app.example.com"},
+			&cli.StringFlag{Name: "want", Value: "login", Usage: "the `VERDICT` that every answer must have"},
+			&cli.DurationFlag{Name: "for", Value: 5 * time.Second},
+		},
+		Action: func(c *cli.Context) error {
+			l := Load{Socket: c.String("socket"), Conns: c.Int("conns"), InFlight: c.Int("in-flight"),
+				Rate: c.Float64("rate"), Host: c.String("host"), Want: c.String("want")}
+			out, err := l.Run(c.Context, c.Duration("for"))
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(c.App.Writer, "%d frames, %.0f/s, p50 %v p99 %v p99.9 %v\n", out.Frames,
+				float64(out.Frames)/out.Elapsed.Seconds(), quantile(out.Latency, 50), quantile(out.Latency, 99), quantile(out.Latency, 99.9))
+			return nil
+		},
+	}
+}
+
+func quantile(h *hdrhistogram.Histogram, q float64) time.Duration {
+	return time.Duration(h.ValueAtQuantile(q))
+}
+
+// Run drives the agent for d. Any answer but the wanted one is an error.
+func (l Load) Run(ctx context.Context, d time.Duration) (Outcome, error) {
+	g, ctx := errgroup.WithContext(ctx)
+	parts := make([]Outcome, l.Conns)
+	begin := time.Now()
+	for i := range parts {
+		g.Go(func() error {
+			lane, err := l.open(ctx, uint64(i))
+			if err != nil {
+				return err
+			}
+			defer lane.conn.Close()
+			parts[i], err = lane.run(begin.Add(d))
+			return err
+		})
+	}
+	err := g.Wait()
+	total := Outcome{Elapsed: time.Since(begin), Latency: newHistogram()}
+	for _, p := range parts {
+		if p.Latency == nil {
+			continue
+		}
+		total.Frames += p.Frames
+		total.Latency.Merge(p.Latency)
+	}
+	return total, err
+}
+
+// lane is one connection of a Load.
+type lane struct {
+	load    Load
+	conn    net.Conn
+	rand    *rand.Rand
+	head    []byte // payload before the token, and after it
+	tail    []byte
+	want    []byte
+	sent    []time.Time // by frame id modulo its length; zero: free
+	next    uint64
+	pending int
+	in, out []byte
+}
+
+// open connects and shakes hands.
+func (l Load) open(ctx context.Context, seed uint64) (*lane, error) {
+	conn, err := new(net.Dialer).DialContext(ctx, "unix", l.Socket)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := conn.Write(helloFrame()); err != nil {
+		return nil, err
+	}
+	buf := make([]byte, 4096)
+	n, err := conn.Read(buf)
+	if err != nil {
+		return nil, err
+	}
+	if kind, _, _, _, size, err := nextFrame(buf[:n]); err != nil || size != n || kind != typeAgentHello {
+		return nil, fmt.Errorf("answer to HELLO: type %d, %d of %d bytes: %w", kind, size, n, errors.Join(err))
+	}
+	head, tail := l.payload()
+	want := appendText([]byte{1, 3, 2}, agent.VarVerdict, l.Want)
+	return &lane{load: l, conn: conn, rand: rand.New(rand.NewPCG(seed, 1)), head: head, tail: tail, want: want,
+		sent: make([]time.Time, 4096), in: make([]byte, 0, 256<<10), out: make([]byte, 0, 256<<10)}, nil
+}
+
+// payload is a NOTIFY as HAProxy sends it for a browser, in two parts around the token.
+func (l Load) payload() (head, tail []byte) {
+	var args int
+	var b []byte
+	text := func(name, value string) { b = appendText(b, name, value); args++ }
+	null := func(name string) { b = append(appendName(b, name), 0); args++ }
+	b = append(appendName(b, agent.ArgVersion), 4, agent.Contract)
+	args++
+	text(agent.ArgRequestID, "6f1c0f6e-3c1d-4a5e-9d5e-0d9c8a1f2b3c")
+	text(agent.ArgMethod, "GET")
+	b = append(appendName(b, agent.ArgTLS), 0x11)
+	args++
+	text(agent.ArgHost, l.Host)
+	text(agent.ArgPath, "/projects/42/board")
+	text(agent.ArgQuery, "view=week&page=3")
+	b = append(appendName(b, agent.ArgSource), 6, 192, 0, 2, 7)
+	args++
+	if len(l.Tokens) > 0 {
+		b = append(appendName(b, agent.ArgToken), 8)
+		b = appendUvarint(b, uint64(len(l.Tokens[0])))
+		args++
+		head, b = b, nil
+		b = append(appendName(b, agent.ArgTokens), 4, 1)
+	} else {
+		null(agent.ArgToken)
+		b = append(appendName(b, agent.ArgTokens), 4, 0)
+	}
+	args++
+	null(agent.ArgAuthorization)
+	text(agent.ArgAccept, "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8")
+	null(agent.ArgRequestedWith)
+	null(agent.ArgOrigin)
+	null(agent.ArgPreflight)
+	text(agent.ArgFetchMode, "navigate")
+	text(agent.ArgFetchDest, "document")
+	null(agent.ArgUpgrade)
+	start := append(appendName(nil, agent.Message), byte(args))
+	if head == nil {
+		return append(start, b...), nil
+	}
+	return append(start, head...), b
+}
