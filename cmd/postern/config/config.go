@@ -61,6 +61,7 @@ func Default() Config {
 	return Config{
 		Agent:   agent.DefaultConfig(),
 		Portal:  portal.DefaultConfig(),
+		Users:   users.DefaultConfig(),
 		Session: session.DefaultConfig(),
 		Headers: haproxy.DefaultHeaders(),
 		Store:   "sqlite:/var/lib/postern/postern.db",

@@ -164,7 +164,7 @@ func TestCheckFindsTheLine(t *testing.T) {
 	}
 	for _, tt := range []struct{ name, err, want string }{
 		{"a value", "users.file: no such file", "postern.yml:4:15: users.file: no such file"},
-		{"a key inside a list", "access_control.rules[0].policy: is odd", "postern.yml:8:44: access_control.rules[0].policy: is odd"},
+		{"a key inside a list", "access_control.rules[0].policy: is odd", "postern.yml:8:42: access_control.rules[0].policy: is odd"},
 		{"what is not in the file shows what holds it", "access_control.rules[0].query[1].key: is odd", "postern.yml:8:7: access_control.rules[0].query[1].key: is odd"},
 		{"no key path at all", "the sky is falling", "postern.yml: the sky is falling"},
 		{"a word that is no key", "open: the sky is falling", "postern.yml: open: the sky is falling"},

@@ -1,11 +1,14 @@
 package config
 
 import (
+	"errors"
 	"reflect"
 	"regexp"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"postern/agent/policy"
 )
 
 var (
@@ -31,7 +34,10 @@ func (d *document) addErrorAt(n *yaml.Node, path string, err error) {
 		f.Path = path
 	}
 	at := d.find(f.Path)
-	if at == nil {
+	switch {
+	case f.Line > 0:
+		at = &yaml.Node{Line: f.Line, Column: f.Column}
+	case at == nil:
 		at = n
 	}
 	d.fault(at, f.Path, f.Message, f.Hint)
@@ -39,6 +45,10 @@ func (d *document) addErrorAt(n *yaml.Node, path string, err error) {
 
 // split takes an error apart into key path, message and hint.
 func split(err error) Fault {
+	var p *policy.Fault
+	if errors.As(err, &p) {
+		return Fault{Path: p.Path, Message: p.Message, Hint: p.Hint, Line: p.Line, Column: p.Column}
+	}
 	text := err.Error()
 	path := keyPath.FindString(text)
 	rest, ok := strings.CutPrefix(text[len(path):], ": ")
