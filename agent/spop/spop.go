@@ -2,16 +2,10 @@
 // engine, on the agent's side (SPOE.txt 3, HAProxy 2.6 to 3.5).
 //
 // It knows frames, typed data and actions, and nothing of what a message means. It uses
-// the standard library only. It keeps no request after its answer.
+// the standard library only. It does not reassemble fragments, keeps no request after
+// its answer, never closes a connection because it is idle, and never allocates by a
+// length that a peer names.
 package spop
-
-import (
-	"context"
-	"log/slog"
-	"net"
-	"net/netip"
-	"time"
-)
 
 // Handler answers the NOTIFY frames of all connections.
 type Handler interface {
@@ -24,102 +18,69 @@ type Handler interface {
 	Notify(n *Notify, a *Actions)
 }
 
-// Notify is one NOTIFY frame.
-type Notify struct {
-	Stream, Frame uint64
+// Fallback is implemented by a Handler that wants to say what HAProxy is told when its
+// Notify panicked. Without it such a NOTIFY gets an ACK with no action.
+type Fallback interface {
+	// Panicked is called in place of the rest of Notify, on the same goroutine. a is
+	// empty; n is at the place where it was left.
+	Panicked(n *Notify, a *Actions)
 }
 
-// Next returns the next message. It reports false at the end and at a fault.
-func (n *Notify) Next() (m Message, ok bool) { return Message{}, false }
+// Status is the status code of a DISCONNECT, SPOE.txt 3.5. It is an error, save for
+// StatusNormal.
+type Status uint32
 
-// Err is the first fault of the frame.
-func (n *Notify) Err() error { return nil }
-
-// Later detaches the answer of this frame; see Reply.
-func (n *Notify) Later() *Reply { return nil }
-
-// Message is one message of a NOTIFY. Its arguments are read once, in order, before
-// the next message.
-type Message struct{ Name []byte }
-
-// Arg returns the next argument. It reports false at the end and at a fault.
-func (m *Message) Arg() (name []byte, v Value, ok bool) { return nil, Value{}, false }
-
-// Type is a type of typed data, SPOE.txt 3.1.
-type Type uint8
-
-// The types of typed data.
+// The status codes. An agent sends no others: HAProxy 3.1 and later index a table by
+// what the agent said.
 const (
-	Null Type = iota
-	Bool
-	Int32
-	Uint32
-	Int64
-	Uint64
-	IPv4
-	IPv6
-	String
-	Binary
+	StatusNormal         Status = 0
+	StatusIO             Status = 1
+	StatusTimeout        Status = 2
+	StatusTooBig         Status = 3
+	StatusInvalid        Status = 4
+	StatusNoVersion      Status = 5
+	StatusNoFrameSize    Status = 6
+	StatusNoCapabilities Status = 7
+	StatusBadVersion     Status = 8
+	StatusBadFrameSize   Status = 9
+	StatusFragmented     Status = 10
+	StatusInterlaced     Status = 11
+	StatusNoFrame        Status = 12
+	StatusResources      Status = 13
+	StatusUnknown        Status = 99
 )
 
-// Value is one piece of typed data. Bytes is a view.
-type Value struct {
-	Type  Type
-	Int   int64 // Bool (0 or 1) and the integers
-	Addr  netip.Addr
-	Bytes []byte // String and Binary
+// Error is the status in words; it is the message of our DISCONNECT too.
+func (s Status) Error() string {
+	switch s {
+	case StatusNormal:
+		return "normal"
+	case StatusIO:
+		return "I/O error"
+	case StatusTimeout:
+		return "a timeout occurred"
+	case StatusTooBig:
+		return "frame is too big"
+	case StatusInvalid:
+		return "invalid frame received"
+	case StatusNoVersion:
+		return "version value not found"
+	case StatusNoFrameSize:
+		return "max-frame-size value not found"
+	case StatusNoCapabilities:
+		return "capabilities value not found"
+	case StatusBadVersion:
+		return "unsupported version"
+	case StatusBadFrameSize:
+		return "max-frame-size too big or too small"
+	case StatusFragmented:
+		return "payload fragmentation is not supported"
+	case StatusInterlaced:
+		return "invalid interlaced frames"
+	case StatusNoFrame:
+		return "frame-id not found"
+	case StatusResources:
+		return "resource allocation error"
+	}
+	return "an unknown error occurred"
 }
-
-// Scope is the scope of a variable, SPOE.txt 3.4.
-type Scope uint8
-
-// The scopes.
-const (
-	Process Scope = iota
-	SessionScope
-	Transaction
-	RequestScope
-	ResponseScope
-)
-
-// Actions is the list of actions of one ACK, encoded as they are added. It never grows
-// over the negotiated frame size: what does not fit sets Overflow.
-type Actions struct{}
-
-// SetString and the others append one set-var action.
-func (a *Actions) SetString(s Scope, name, value string)          {}
-func (a *Actions) SetBytes(s Scope, name string, value []byte)    {}
-func (a *Actions) SetInt(s Scope, name string, value int64)       {}
-func (a *Actions) SetBool(s Scope, name string, value bool)       {}
-func (a *Actions) SetAddr(s Scope, name string, value netip.Addr) {}
-func (a *Actions) Unset(s Scope, name string)                     {}
-
-// Raw appends actions that were encoded before, by AppendSetString and its like.
-func (a *Actions) Raw(encoded []byte) {}
-
-// Reset drops what was added; Overflow tells that something did not fit.
-func (a *Actions) Reset()         {}
-func (a *Actions) Overflow() bool { return false }
-
-// Reply is the answer of one NOTIFY that is given later, from any goroutine, once.
-type Reply struct{ Stream, Frame uint64 }
-
-// Actions returns an empty list that fits the connection.
-func (r *Reply) Actions() *Actions { return &Actions{} }
-
-// Send writes the ACK. On a closed connection it does nothing.
-func (r *Reply) Send(a *Actions) {}
-
-// Server serves SPOP on a listener. The zero value of every number is a default.
-type Server struct {
-	Handler      Handler
-	Log          *slog.Logger  // nil: silent; EOF and resets are debug
-	MaxFrame     uint32        // largest frame we agree to, bytes; 0: 65536
-	HelloTimeout time.Duration // 0: 5 s
-	WriteTimeout time.Duration // 0: 5 s; a peer that does not read is dropped
-	Drain        time.Duration // 0: 10 s; after ctx ends
-}
-
-// Serve accepts until ctx ends, then drains: it stops accepting, answers what is in
-// flight, closes connections that fell silent, within Drain. It returns nil then.
-func (s *Server) Serve(ctx context.Context, ln net.Listener) error { <-ctx.Done(); return nil }
