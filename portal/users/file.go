@@ -27,7 +27,7 @@ type File struct {
 	counted func(kind string) // for tests: called for each hash
 }
 
-// none stands in before the first Load.
+// users are those of the last Load that went well; none before it.
 func (f *File) users() *directory {
 	if d := f.current.Load(); d != nil {
 		return d
@@ -203,12 +203,19 @@ func (f *File) List() []User {
 // number sees the new users.
 func (f *File) Epoch() uint64 { return f.users().epoch }
 
-// PasswordMark returns a value that changes whenever the user's password does, even to
-// the same one. A link that resets the password is bound to it.
-func (f *File) PasswordMark(name string) (mark [sha256.Size]byte, ok bool) {
+// Mark stands for one state of one user's password.
+type Mark [sha256.Size]byte
+
+// PasswordMark returns a value that changes whenever the user's password is set, even to
+// the same one. A link that resets the password is bound to it; see ReplacePassword.
+func (f *File) PasswordMark(name string) (mark Mark, ok bool) {
 	a := f.users().names[name]
 	if a == nil {
 		return mark, false
 	}
-	return sha256.Sum256([]byte("postern password mark\x00" + a.Name + "\x00" + a.hash.text)), true
+	return a.mark(), true
+}
+
+func (a *account) mark() Mark {
+	return sha256.Sum256([]byte("postern password mark\x00" + a.Name + "\x00" + a.hash.text))
 }

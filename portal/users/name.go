@@ -20,6 +20,9 @@ const maxName = 128
 // authentication), at most 128 bytes.
 func CheckName(name string) error { return checkName(norm.NFC.String(name), ",:") }
 
+// checkGroup holds for names of groups: like CheckName, but a colon may stand in one.
+func checkGroup(name string) error { return checkName(name, ",") }
+
 // checkName holds for names of users and of groups, which differ in what they forbid.
 func checkName(name, forbidden string) error {
 	switch {

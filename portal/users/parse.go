@@ -220,7 +220,7 @@ func (p *parser) user(a *account, m *yaml.Node) {
 		case "email":
 			a.Emails = p.list(key, value, checkEmail)
 		case "groups":
-			a.Groups = p.list(key, value, func(s string) error { return checkName(s, ",") })
+			a.Groups = p.list(key, value, checkGroup)
 		case "disabled":
 			a.Disabled = p.flag(key, value)
 		default:
