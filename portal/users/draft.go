@@ -3,7 +3,6 @@ package users
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
