@@ -1,0 +1,65 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"syscall"
+	"time"
+)
+
+// errNoDaemon says that no daemon answers on the control socket.
+var errNoDaemon = errors.New("postern is not running")
+
+// maxAnswer bounds what the daemon may answer, in bytes: a million sessions.
+const maxAnswer = 1 << 30
+
+// daemon is the running postern, seen from another command.
+type daemon struct{ socket string }
+
+// call asks the daemon. The error is errNoDaemon when none runs.
+func (d daemon) call(ctx context.Context, path string, question, answer any) error {
+	body, err := json.Marshal(question)
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://postern"+path, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	client := http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", d.socket)
+		},
+	}}
+	res, err := client.Do(req)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
+		return errNoDaemon
+	}
+	if err != nil {
+		return fmt.Errorf("control socket %s: %w", d.socket, errors.Unwrap(err))
+	}
+	defer res.Body.Close()
+	data, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	if err != nil {
+		return fmt.Errorf("control socket %s: %w", d.socket, err)
+	}
+	if res.StatusCode != http.StatusOK {
+		var f failure
+		if json.Unmarshal(data, &f) != nil || f.Error == "" {
+			f.Error = res.Status
+		}
+		return fmt.Errorf("the running postern says: %s", f.Error)
+	}
+	if answer == nil {
+		return nil
+	}
+	return json.Unmarshal(data, answer)
+}

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"postern/agent/session"
+)
+
+// maxControl bounds one question on the control socket, in bytes.
+const maxControl = 64 << 10
+
+// control answers the other commands of this program while the daemon runs: JSON over
+// HTTP on a unix socket that only the daemon's own user can open.
+type control struct {
+	main *Main
+	log  *slog.Logger
+}
+
+// status is the answer to GET /status.
+type status struct {
+	Version string `json:"version"`
+	PID     int    `json:"pid"`
+	Config  string `json:"config"`
+}
+
+// serve answers on ln until ctx ends.
+func (c *control) serve(ctx context.Context, ln net.Listener) error {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, r *http.Request) {
+		reply(w, status{version(), os.Getpid(), c.main.Config.File()}, nil)
+	})
+	mux.HandleFunc("POST /sessions/list", func(w http.ResponseWriter, r *http.Request) {
+		filter, err := ask[session.Filter](r)
+		if err != nil {
+			reply(w, nil, err)
+			return
+		}
+		list, err := c.main.table.List(r.Context(), filter)
+		reply(w, list, err)
+	})
+	mux.HandleFunc("POST /sessions/revoke", func(w http.ResponseWriter, r *http.Request) {
+		filter, err := ask[session.Filter](r)
+		if err != nil {
+			reply(w, nil, err)
+			return
+		}
+		ended, err := c.main.table.Revoke(r.Context(), filter)
+		c.log.Info("sessions revoked", "count", len(ended), "id", filter.ID, "user", filter.User, "domain", filter.Domain)
+		reply(w, ended, err)
+	})
+	mux.HandleFunc("POST /users/reload", func(w http.ResponseWriter, r *http.Request) { reply(w, nil, c.main.users.Reload()) })
+	mux.HandleFunc("POST /reload", func(w http.ResponseWriter, r *http.Request) { reply(w, nil, c.main.Reload()) })
+
+	srv := &http.Server{
+		Handler:           http.MaxBytesHandler(mux, maxControl),
+		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, IdleTimeout: 10 * time.Second,
+		ErrorLog: slog.NewLogLogger(c.log.Handler(), slog.LevelWarn),
+	}
+	stopped := make(chan error, 1)
+	go func() {
+		<-ctx.Done()
+		within, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		stopped <- srv.Shutdown(within)
+	}()
+	if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return <-stopped
+}
+
+// failure is the body of an answer that is none.
+type failure struct {
+	Error string `json:"error"`
+}
+
+func reply(w http.ResponseWriter, v any, err error) {
+	w.Header().Set("Content-Type", "application/json")
+	if err != nil {
+		w.WriteHeader(http.StatusUnprocessableEntity)
+		v = failure{err.Error()}
+	}
+	_ = json.NewEncoder(w).Encode(v) // who asked has gone away
+}
+
+// ask reads the JSON of a question, strictly.
+func ask[T any](r *http.Request) (T, error) {
+	var v T
+	dec := json.NewDecoder(r.Body)
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&v); err != nil && !errors.Is(err, io.EOF) {
+		return v, err
+	}
+	return v, nil
+}

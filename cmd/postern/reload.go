@@ -1,0 +1,74 @@
+package main
+
+import (
+	"errors"
+	"reflect"
+
+	"postern/agent/policy"
+	"postern/cmd/postern/config"
+)
+
+// Reload reads the configuration and the users again. A file that is broken changes
+// nothing: what was in force stays, and the error says what is wrong.
+func (m *Main) Reload() error {
+	m.loading.Lock()
+	defer m.loading.Unlock()
+	cfg, err := readConfig(m.Config.File())
+	if err != nil {
+		return m.kept(err)
+	}
+	rules, err := policy.Compile(cfg.Domains, cfg.Access)
+	if err != nil {
+		return m.kept(cfg.Check(err))
+	}
+	if err := m.users.Reload(); err != nil {
+		return err // the users say themselves that they stay
+	}
+	m.rules.Store(rules)
+	if m.Level != nil {
+		setLevel(m.Level, cfg.Log.Level)
+	}
+	for _, key := range needRestart(m.Config, cfg) {
+		m.Log.Warn("a change waits for a restart", "key", key)
+	}
+	m.Log.Info("configuration reloaded", "file", cfg.File(), "rules", rules.Len())
+	return nil
+}
+
+// kept says that the old configuration is still in force, a line for each fault.
+func (m *Main) kept(err error) error {
+	var faults config.Faults
+	if errors.As(err, &faults) {
+		for _, f := range faults {
+			m.Log.Error("configuration refused; the old one stays", "file", f.File, "line", f.Line, "column", f.Column, "key", f.Path, "fault", f.Message)
+		}
+		return err
+	}
+	m.Log.Error("configuration not read; the old one stays", "error", err.Error())
+	return err
+}
+
+// needRestart lists the parts that differ and that a reload does not reach.
+func needRestart(old, now *config.Config) []string {
+	var keys []string
+	for _, p := range []struct {
+		key      string
+		old, now any
+	}{
+		{"domains", old.Domains, now.Domains},
+		{"agent", old.Agent, now.Agent},
+		{"portal", old.Portal, now.Portal},
+		{"users", old.Users, now.Users},
+		{"session", old.Session, now.Session},
+		{"headers", old.Headers, now.Headers},
+		{"store", old.Store, now.Store},
+		{"secret", old.Secret, now.Secret},
+		{"control", old.Control, now.Control},
+		{"log.format", old.Log.Format, now.Log.Format},
+	} {
+		if !reflect.DeepEqual(p.old, p.now) {
+			keys = append(keys, p.key)
+		}
+	}
+	return keys
+}

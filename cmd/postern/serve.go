@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/urfave/cli/v2"
+)
+
+func (t terminal) serveCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "serve",
+		Usage: "answer HAProxy and serve the portal",
+		Flags: []cli.Flag{configFlag()},
+		Action: func(c *cli.Context) error {
+			if _, err := arguments(c); err != nil {
+				return err
+			}
+			cfg, err := loadConfig(c)
+			if err != nil {
+				return err
+			}
+			log, level := newLogger(t.Stderr, cfg.Log)
+			listeners, err := activated(os.Getenv)
+			if err != nil {
+				return err
+			}
+			return serve(c.Context, &Main{Config: cfg, Log: log, Level: level, Listeners: listeners}, notifier{os.Getenv("NOTIFY_SOCKET")})
+		},
+	}
+}
+
+// serve runs m until ctx ends, reloads it on SIGHUP, and keeps systemd informed.
+func serve(ctx context.Context, m *Main, systemd notifier) (err error) {
+	tell := func(err error) {
+		if err != nil {
+			m.Log.Warn("systemd does not listen", "error", err.Error())
+		}
+	}
+	if err := m.Open(ctx); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, m.Close()) }()
+	m.Ready = func() {
+		m.Log.Info("ready", "version", version(), "agent", m.Config.Agent.Listen, "portal", m.Config.Portal.Listen, "config", m.Config.File(), "pid", os.Getpid())
+		tell(systemd.ready())
+	}
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	done := make(chan struct{})
+	defer close(done)
+	go func() {
+		for {
+			select {
+			case <-hup:
+				tell(systemd.reloading())
+				_ = m.Reload() // it has said what is wrong
+				tell(systemd.ready())
+			case <-ctx.Done():
+				m.Log.Info("stopping")
+				tell(systemd.stopping())
+				return
+			case <-done:
+				return
+			}
+		}
+	}()
+	return m.Run(ctx)
+}
