@@ -1,0 +1,170 @@
+package factor
+
+import (
+	"context"
+	"crypto/hmac"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+)
+
+const (
+	// ResetLife is how long a password reset link can be used.
+	ResetLife = 15 * time.Minute
+	// NotMeLife is how long an "it wasn't me" link can be used.
+	NotMeLife = 7 * 24 * time.Hour
+)
+
+// Tokens makes and reads the tokens of links in mails. They are URL-safe, say nothing
+// secret, and work once. A link is opened by mail scanners too: opening one must only
+// Read it; the button on its page spends it.
+type Tokens struct {
+	Keys  *Keys
+	Spent SpentKeeper
+}
+
+// Reset makes the token of a password reset link. version is the stored password hash,
+// or whatever else changes when the password does: the token dies with it.
+func (t *Tokens) Reset(user, version string, now time.Time) string {
+	return t.Keys.sign(forReset, ticket{user: user, bound: version, expires: now.Add(ResetLife)})
+}
+
+// ReadReset says whose password a token resets. version finds what Reset was given, and
+// ok false when there is no such user any more; it is asked for a genuine token only.
+// Errors: ErrInvalid, ErrExpired. A spent token reads well until its version changes.
+func (t *Tokens) ReadReset(token string, version func(user string) (string, bool), now time.Time) (user string, err error) {
+	s, err := t.readReset(token, version, now)
+	return s.user, err
+}
+
+// SpendReset is ReadReset for exactly one caller; ErrSpent for the others. The caller
+// sets the password after it.
+func (t *Tokens) SpendReset(ctx context.Context, token string, version func(user string) (string, bool), now time.Time) (user string, err error) {
+	s, err := t.readReset(token, version, now)
+	if err != nil {
+		return "", err
+	}
+	if err := t.Spent.Spend(ctx, s.key(), s.expires, now); err != nil {
+		return "", err
+	}
+	return s.user, nil
+}
+
+func (t *Tokens) readReset(token string, version func(user string) (string, bool), now time.Time) (signed, error) {
+	s, err := t.Keys.read(forReset, token, now)
+	if err != nil {
+		return signed{}, err
+	}
+	v, ok := version(s.user)
+	if !ok || !s.boundTo(v) {
+		return signed{}, ErrInvalid
+	}
+	return s, nil
+}
+
+// Event is what an "it wasn't me" link is about.
+type Event struct {
+	User    string    `json:"-"`
+	What    string    `json:"what"`    // one word: "signin", "password", "factor", …
+	Session string    `json:"session"` // public id of the session it happened in; may be empty
+	Browser string    `json:"browser"` // User-Agent, cut to 256 bytes
+	At      time.Time `json:"at"`
+}
+
+// NotMe makes the token of an "it wasn't me" link.
+func (t *Tokens) NotMe(e Event, now time.Time) (string, error) {
+	e.What, e.Session, e.Browser = cut(e.What, 64), cut(e.Session, 128), cut(e.Browser, 256)
+	data, err := json.Marshal(e)
+	if err != nil {
+		return "", fmt.Errorf("event: %w", err)
+	}
+	return t.Keys.sign(forNotMe, ticket{user: e.User, expires: now.Add(NotMeLife), data: data}), nil
+}
+
+// ReadNotMe says what a token is about. Errors: ErrInvalid, ErrExpired.
+func (t *Tokens) ReadNotMe(token string, now time.Time) (Event, error) {
+	e, _, err := t.readNotMe(token, now)
+	return e, err
+}
+
+// SpendNotMe is ReadNotMe for exactly one caller; ErrSpent for the others.
+func (t *Tokens) SpendNotMe(ctx context.Context, token string, now time.Time) (Event, error) {
+	e, s, err := t.readNotMe(token, now)
+	if err != nil {
+		return Event{}, err
+	}
+	if err := t.Spent.Spend(ctx, s.key(), s.expires, now); err != nil {
+		return Event{}, err
+	}
+	return e, nil
+}
+
+func (t *Tokens) readNotMe(token string, now time.Time) (Event, signed, error) {
+	s, err := t.Keys.read(forNotMe, token, now)
+	if err != nil {
+		return Event{}, signed{}, err
+	}
+	e := Event{User: s.user}
+	if err := json.Unmarshal(s.data, &e); err != nil {
+		return Event{}, signed{}, ErrInvalid
+	}
+	return e, s, nil
+}
+
+const (
+	// BrowserLife is how long a browser is remembered after a sign-in.
+	BrowserLife = 180 * 24 * time.Hour
+
+	// browserUsers is how many users one browser is remembered for; the oldest is forgotten.
+	browserUsers = 8
+)
+
+// Remember returns the value of the cookie of a browser in which user has just signed
+// in. old is the value it had, of any kind; the other users that it remembers are kept.
+// version is a word that changes when all browsers of the user shall be strangers
+// again: after "it wasn't me", after a change of the password. The cookie names nobody.
+func (t *Tokens) Remember(old, user, version string, now time.Time) string {
+	mark := t.browserMark(user, version)
+	data := mark[:]
+	for _, m := range t.browserMarks(old, now) {
+		if m != mark && len(data) < browserUsers*len(mark) {
+			data = append(data, m[:]...)
+		}
+	}
+	return t.Keys.sign(forBrowser, ticket{expires: now.Add(BrowserLife), data: data})
+}
+
+// Knows says whether user has signed in before in the browser that sent this cookie.
+// It is a hint for mails and for counting failures, never a proof.
+func (t *Tokens) Knows(cookie, user, version string, now time.Time) bool {
+	want := t.browserMark(user, version)
+	known := false
+	for _, m := range t.browserMarks(cookie, now) {
+		if hmac.Equal(m[:], want[:]) {
+			known = true
+		}
+	}
+	return known
+}
+
+func (t *Tokens) browserMark(user, version string) [16]byte {
+	mac := t.Keys.mac("browser", user, version)
+	return [16]byte(mac[:16])
+}
+
+// browserMarks returns the users that a cookie remembers, none for one that is not ours.
+func (t *Tokens) browserMarks(cookie string, now time.Time) [][16]byte {
+	s, err := t.Keys.read(forBrowser, cookie, now)
+	if err != nil {
+		return nil
+	}
+	var marks [][16]byte
+	for b := s.data; len(b) >= 16; b = b[16:] {
+		marks = append(marks, [16]byte(b[:16]))
+	}
+	return marks
+}
+
+// cut shortens text to n bytes, and drops what is not a whole character.
+func cut(s string, n int) string { return strings.ToValidUTF8(s[:min(len(s), n)], "") }
