@@ -9,6 +9,8 @@ package session
 import (
 	"context"
 	"errors"
+	"reflect"
+	"slices"
 	"time"
 
 	"postern/agent/policy"
@@ -16,6 +18,9 @@ import (
 
 // ErrNotFound says that no live session has that token or id.
 var ErrNotFound = errors.New("session not found")
+
+// BrowserMax is how much of a User-Agent is kept, in bytes.
+const BrowserMax = 256
 
 // Session is a signed-in browser, for one cookie domain. It is a value: a Table hands
 // out copies or read-only entries, never something a caller may change in place.
@@ -33,7 +38,7 @@ type Session struct {
 	Expires  time.Time // absolute end, whatever the use
 	Seen     time.Time // last use as far as it has been written
 	Addr     string    // client address at sign-in
-	Browser  string    // User-Agent at sign-in, cut to 256 bytes
+	Browser  string    // User-Agent at sign-in, cut to BrowserMax bytes
 }
 
 // Record is a Session as a Keeper stores it: under the SHA-256 of its token.
@@ -46,10 +51,25 @@ type Record struct {
 // no field set as "all".
 type Filter struct {
 	ID     string
+	IDs    []string // any of these; nil does not restrict, empty and not nil selects nothing
 	User   string
 	Domain string
 	Except string    // an id to leave out ("sign out everywhere else")
 	Before time.Time // only those whose Expires is before
+	Limit  int       // at most so many; 0: no limit
+}
+
+// IsZero says whether f restricts nothing.
+func (f Filter) IsZero() bool { return reflect.ValueOf(f).IsZero() }
+
+// Match says whether f selects s. Limit is not its business.
+func (f Filter) Match(s *Session) bool {
+	return (f.ID == "" || f.ID == s.ID) &&
+		(f.IDs == nil || slices.Contains(f.IDs, s.ID)) &&
+		(f.User == "" || f.User == s.User) &&
+		(f.Domain == "" || f.Domain == s.Domain) &&
+		(f.Except == "" || f.Except != s.ID) &&
+		(f.Before.IsZero() || s.Expires.Before(f.Before))
 }
 
 // Touch is one write of last-seen.
@@ -61,14 +81,17 @@ type Touch struct {
 // Keeper is what survives a restart. store.Store is one.
 type Keeper interface {
 	// SaveSession inserts a session; when old is not nil it removes the session with
-	// that hash in the same transaction (rotation).
+	// that hash in the same transaction (rotation). A hash or id that is there already
+	// is an error, and changes nothing.
 	SaveSession(ctx context.Context, r Record, old *[32]byte) error
 	// LoadSession returns ErrNotFound when there is none.
 	LoadSession(ctx context.Context, hash [32]byte) (Record, error)
-	// ListSessions is ordered by User, then Created.
+	// ListSessions is ordered by User, then Created, then ID.
 	ListSessions(ctx context.Context, f Filter) ([]Record, error)
-	// DeleteSessions returns what it deleted.
+	// DeleteSessions returns what it deleted, in no order.
 	DeleteSessions(ctx context.Context, f Filter) ([]Record, error)
+	// TouchSessions writes last uses in one transaction; an unknown hash is skipped,
+	// and a Seen never moves back.
 	TouchSessions(ctx context.Context, touches []Touch) error
 }
 
@@ -86,17 +109,4 @@ type Directory interface {
 	Epoch() uint64
 	// Identify returns ok false when the user is gone or disabled. It answers from memory.
 	Identify(user string) (id Identity, ok bool)
-}
-
-// Config is `session` of the configuration.
-type Config struct {
-	Cookie     string        `yaml:"cookie"`      // must start with __Secure-
-	Lifetime   time.Duration `yaml:"lifetime"`    // absolute
-	Inactivity time.Duration `yaml:"inactivity"`  // 0: no limit
-	RememberMe time.Duration `yaml:"remember_me"` // absolute life with remember-me; 0: not offered
-}
-
-// DefaultConfig is what an absent `session` means.
-func DefaultConfig() Config {
-	return Config{Cookie: "__Secure-postern", Lifetime: 12 * time.Hour, Inactivity: time.Hour, RememberMe: 720 * time.Hour}
 }

@@ -2,7 +2,10 @@ package session
 
 import (
 	"context"
+	"crypto/subtle"
 	"log/slog"
+	"slices"
+	"sync/atomic"
 	"time"
 )
 
@@ -11,17 +14,13 @@ import (
 type Table struct {
 	Config    Config
 	Keeper    Keeper
-	Directory Directory
+	Directory Directory             // nil: users stay who they were at sign-in
 	Key       []byte                // 32 bytes; the key of the tokens' MAC
 	Prepare   func(*Session) []byte // may be nil; its result is kept in Entry.Prepared
 	Now       func() time.Time      // nil means time.Now
-	Log       *slog.Logger
-}
+	Log       *slog.Logger          // nil means none
 
-// Entry is a session in memory. All fields but the last use are read-only.
-type Entry struct {
-	Session
-	Prepared []byte // what Table.Prepare made of the session
+	mem atomic.Pointer[memory] // made at first use
 }
 
 // Result says how a Find ended.
@@ -36,27 +35,133 @@ const (
 
 // Find looks in memory only and never blocks: it is called on the agent's read loop.
 // token is a view that it does not keep. A hit counts as a use of the session.
-func (t *Table) Find(token []byte, domain string, now time.Time) (*Entry, Result) { return nil, None }
-
-// Load is for a token that missed: it asks the Keeper, once for any number of callers
-// that ask at the same time, and keeps what it finds. None and Hit are its only results
-// when err is nil; an error is the Keeper's and means "cannot tell".
-func (t *Table) Load(ctx context.Context, token []byte, domain string) (*Entry, Result, error) {
-	return nil, None, nil
+func (t *Table) Find(token []byte, domain string, now time.Time) (*Entry, Result) {
+	if len(token) != TokenLength {
+		return nil, None
+	}
+	m := t.memory()
+	if e := m.find(token[:selectorLen]); e != nil {
+		return t.use(m, e, token, domain, now)
+	}
+	if !m.minter.issued(token) || m.unknown.has(token) {
+		return nil, None
+	}
+	return nil, Miss
 }
 
-// Create stores a new session and returns its token. s.ID, Created, Expires and Seen are
-// set by the table. When old is a live token it is ended in the same transaction
-// (rotation at sign-in and at every raise of the level).
-func (t *Table) Create(ctx context.Context, s Session, old string) (token string, created Session, err error) {
-	return "", s, nil
+// use holds an entry against everything that can make it None.
+func (t *Table) use(m *memory, e *Entry, token []byte, domain string, now time.Time) (*Entry, Result) {
+	if subtle.ConstantTimeCompare(e.token[:], token) != 1 || e.Domain != domain || e.state.Load() == ended {
+		return nil, None
+	}
+	at := m.at(now)
+	if reason := t.over(&e.Session, e.last.Load(), at); reason != "" {
+		t.end(m, e, reason)
+		return nil, None
+	}
+	if t.Directory != nil {
+		if epoch := t.Directory.Epoch(); epoch != e.epoch.Load() {
+			if e = t.refresh(m, e, epoch); e == nil {
+				return nil, None
+			}
+		}
+	}
+	if at-e.last.Load() >= int64(time.Second) { // not more often: the line is shared
+		e.last.Store(at)
+	}
+	return e, Hit
 }
 
-// List and Revoke work on memory and Keeper alike; a revoked session is refused from
-// the next Find on.
-func (t *Table) List(ctx context.Context, f Filter) ([]Session, error)   { return nil, nil }
-func (t *Table) Revoke(ctx context.Context, f Filter) ([]Session, error) { return nil, nil }
+// Why a session ends by itself, for logs.
+const (
+	reasonExpired  = "expired"
+	reasonInactive = "inactive"
+	reasonUser     = "user disabled or gone"
+	reasonRevoked  = "revoked"
+)
 
-// Run writes last uses in batches and sweeps what has expired, until ctx ends; then it
-// writes what is left and returns.
-func (t *Table) Run(ctx context.Context) error { <-ctx.Done(); return nil }
+// over says why the session has ended at that table time, or "".
+func (t *Table) over(s *Session, last, at int64) string {
+	switch {
+	case at >= s.Expires.UnixNano():
+		return reasonExpired
+	case !s.Remember && t.Config.Inactivity > 0 && at-last > int64(t.Config.Inactivity):
+		return reasonInactive
+	}
+	return ""
+}
+
+// end removes an entry from memory now and leaves the Keeper's part, and the log line,
+// to Run.
+func (t *Table) end(m *memory, e *Entry, reason string) {
+	m.addEnding(&e.Session, reason)
+	m.remove(e.ID)
+}
+
+// refresh asks the directory who the user is at that epoch. It returns nil when the
+// session has ended by the answer, e itself when nothing has changed, or an entry that
+// has taken e's place.
+func (t *Table) refresh(m *memory, e *Entry, epoch uint64) *Entry {
+	id, ok := t.Directory.Identify(e.User)
+	if !ok {
+		t.end(m, e, reasonUser)
+		return nil
+	}
+	if id.Name == e.Name && id.Email == e.Email && slices.Equal(id.Groups, e.Groups) {
+		e.epoch.Store(epoch)
+		return e
+	}
+	s := e.Session
+	s.Name, s.Email, s.Groups = id.Name, id.Email, id.Groups
+	next := t.newEntry(m, string(e.token[:]), &s, epoch)
+	m.replace(e, next)
+	if next.state.Load() == ended {
+		return nil
+	}
+	return next
+}
+
+// List returns the live sessions that f selects, ordered by user, then sign-in, with
+// their last uses.
+func (t *Table) List(ctx context.Context, f Filter) ([]Session, error) {
+	m := t.memory()
+	records, err := t.Keeper.ListSessions(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	at := m.at(t.now())
+	sessions := make([]Session, 0, len(records))
+	for i := range records {
+		s := records[i].Session
+		if e := m.get(s.ID); e != nil {
+			s = e.snapshot()
+		}
+		if t.over(&s, s.Seen.UnixNano(), at) == "" && !m.hasEnded(&s) {
+			sessions = append(sessions, s)
+		}
+	}
+	return sessions, nil
+}
+
+// memory makes the memory at first use; everybody gets the same one.
+func (t *Table) memory() *memory {
+	if m := t.mem.Load(); m != nil {
+		return m
+	}
+	t.mem.CompareAndSwap(nil, newMemory(t.Key, t.now()))
+	return t.mem.Load()
+}
+
+func (t *Table) now() time.Time {
+	if t.Now != nil {
+		return t.Now()
+	}
+	return time.Now()
+}
+
+func (t *Table) log() *slog.Logger {
+	if t.Log != nil {
+		return t.Log
+	}
+	return slog.New(slog.DiscardHandler)
+}

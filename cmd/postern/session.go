@@ -51,7 +51,7 @@ func (t terminal) sessionRevoke(c *cli.Context) error {
 		return err
 	}
 	f := session.Filter{ID: args[0], User: c.String("user"), Domain: c.String("domain")}
-	if (f == session.Filter{}) != c.Bool("all") {
+	if f.IsZero() != c.Bool("all") {
 		return usage("session revoke: name an ID, --user, --domain, or --all (and nothing else)")
 	}
 	return t.sessions(c, "/sessions/revoke", f)

@@ -1,0 +1,122 @@
+package session
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unsafe"
+)
+
+// Entry is a session in memory. All fields but the last use are read-only, and an Entry
+// is never copied. Its size is kept at 384 bytes, a size class of the allocator: there
+// may be a million.
+type Entry struct {
+	token   [TokenLength]byte // first, so that the lookup and what follows share a cache line
+	last    atomic.Int64      // last use, table time
+	epoch   atomic.Uint64     // of the directory when the user was last identified
+	written atomic.Uint32     // last use as the Keeper has it, Unix seconds
+	state   atomic.Uint32
+
+	Prepared []byte // what Table.Prepare made of the session
+	Session
+}
+
+// The states of an Entry.
+const (
+	live     uint32 = iota
+	rotating        // Create is replacing it; usable until that is done
+	ended
+)
+
+// newEntry builds the entry of s. The strings that sessions have in common are shared.
+func (t *Table) newEntry(m *memory, token string, s *Session, epoch uint64) *Entry {
+	e := &Entry{Session: *s}
+	copy(e.token[:], token)
+	e.ID = e.key()
+	e.Domain = m.words.share(s.Domain)
+	e.User = m.words.share(s.User)
+	e.Name = m.words.share(s.Name)
+	e.Email = m.words.share(s.Email)
+	e.Addr = m.words.share(s.Addr)
+	e.Browser = m.words.share(s.Browser)
+	e.Groups = m.words.shareList(s.Groups)
+	e.last.Store(s.Seen.UnixNano())
+	e.written.Store(uint32(s.Seen.Unix()))
+	e.epoch.Store(epoch)
+	if t.Prepare != nil {
+		e.Prepared = slices.Clone(t.Prepare(&e.Session)) // without spare capacity
+	}
+	return e
+}
+
+// key is the selector as a string that shares the entry's memory, which nobody writes
+// again: a copy for each of a million sessions would cost memory and a cache miss.
+func (e *Entry) key() string { return unsafe.String(&e.token[0], selectorLen) }
+
+// LastUse is when the session was last used, to the second or better. Seen is what was
+// written of it.
+func (e *Entry) LastUse() time.Time { return fromNano(e.last.Load()) }
+
+// snapshot is the session with its last use in Seen.
+func (e *Entry) snapshot() Session {
+	s := e.Session
+	s.Seen = e.LastUse()
+	return s
+}
+
+// fromNano is the inverse of UnixNano, in UTC.
+func fromNano(n int64) time.Time { return time.Unix(0, n).UTC() }
+
+// words shares equal strings between sessions. It forgets everything when it is full:
+// then equal strings are kept twice, nothing worse.
+type words struct {
+	mu    sync.Mutex
+	texts map[string]string
+	lists map[string][]string
+}
+
+// wordsMax bounds each map of words.
+const wordsMax = 16384
+
+func (w *words) share(s string) string {
+	if s == "" {
+		return ""
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if known, ok := w.texts[s]; ok {
+		return known
+	}
+	if w.texts == nil || len(w.texts) >= wordsMax {
+		w.texts = make(map[string]string)
+	}
+	s = strings.Clone(s) // s may be part of something large
+	w.texts[s] = s
+	return s
+}
+
+func (w *words) shareList(list []string) []string {
+	if len(list) == 0 {
+		return nil
+	}
+	key := strings.Join(list, "\x00")
+	w.mu.Lock()
+	known, ok := w.lists[key]
+	w.mu.Unlock()
+	if ok && slices.Equal(known, list) {
+		return known
+	}
+	shared := make([]string, len(list))
+	for i, s := range list {
+		shared[i] = w.share(s)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.lists == nil || len(w.lists) >= wordsMax {
+		w.lists = make(map[string][]string)
+	}
+	w.lists[key] = shared
+	return shared
+}
