@@ -7,6 +7,8 @@ package portal
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"time"
@@ -32,18 +34,7 @@ type Sessions interface {
 	Revoke(ctx context.Context, f session.Filter) ([]session.Session, error)
 }
 
-// Config is `portal` of the configuration.
-type Config struct {
-	Listen  string   `yaml:"listen"`          // host:port or unix:/path
-	Proxies []string `yaml:"trusted_proxies"` // who may say X-Forwarded-For; addresses and networks
-}
-
-// DefaultConfig is what an absent `portal` means.
-func DefaultConfig() Config {
-	return Config{Listen: "127.0.0.1:9080", Proxies: []string{"127.0.0.0/8", "::1/128"}}
-}
-
-// Server is the portal.
+// Server is the portal. Fill it and call Serve; it can serve one listener at a time.
 type Server struct {
 	Config   Config
 	Cookie   session.Config // name and lifetimes of the cookie
@@ -56,5 +47,87 @@ type Server struct {
 	Log      *slog.Logger
 }
 
-// Serve answers on ln until ctx ends, then lets requests in flight finish.
-func (s *Server) Serve(ctx context.Context, ln net.Listener) error { <-ctx.Done(); return nil }
+// drain is how long requests in flight may take once ctx has ended.
+const drain = 5 * time.Second
+
+// Serve answers on ln until ctx ends, then lets requests in flight finish. It closes ln.
+// Its errors are those of the branding's files, of a half-filled Server, and of ln.
+func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
+	defer ln.Close()
+	site, err := s.open()
+	if err != nil {
+		return err
+	}
+	app := site.app()
+	stopped := make(chan error, 1)
+	served := make(chan struct{})
+	go func() {
+		select {
+		case <-ctx.Done():
+		case <-served:
+		}
+		within, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+		defer cancel()
+		stopped <- app.ShutdownWithContext(within)
+		_ = ln.Close() // ends Serve also when it had not begun yet
+	}()
+	err = app.Listener(ln)
+	close(served)
+	closing := <-stopped
+	if ctx.Err() != nil {
+		if errors.Is(closing, context.DeadlineExceeded) {
+			return fmt.Errorf("portal: requests still open after %v", drain)
+		}
+		return nil
+	}
+	return fmt.Errorf("portal: %w", err)
+}
+
+// open checks that the Server is whole and reads what it serves.
+func (s *Server) open() (*site, error) {
+	if s.Rules == nil || s.Users == nil || s.Sessions == nil || len(s.Domains) == 0 {
+		return nil, errors.New("portal: Rules, Users, Sessions and Domains must be set")
+	}
+	if len(s.Key) < 32 {
+		return nil, errors.New("portal: Key is shorter than 32 bytes")
+	}
+	brand, err := openBrand(s.Config.Brand)
+	if err != nil {
+		return nil, err
+	}
+	assets, err := openAssets(brand)
+	if err != nil {
+		return nil, err
+	}
+	words, err := openCatalogue()
+	if err != nil {
+		return nil, err
+	}
+	pages, err := openTemplates()
+	if err != nil {
+		return nil, err
+	}
+	hosts, err := openHosts(s.Domains)
+	if err != nil {
+		return nil, err
+	}
+	return &site{
+		Server: s, hosts: hosts, proxies: parseProxies(s.Config.Proxies),
+		assets: assets, brand: brand, words: words, pages: pages,
+		guesses: newLimiter(s.Config.Guesses),
+	}, nil
+}
+
+func (s *Server) now() time.Time {
+	if s.Now != nil {
+		return s.Now()
+	}
+	return time.Now()
+}
+
+func (s *Server) log() *slog.Logger {
+	if s.Log != nil {
+		return s.Log
+	}
+	return slog.New(slog.DiscardHandler)
+}

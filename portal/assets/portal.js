@@ -1,0 +1,49 @@
+// Niceties only: every page works without this file.
+"use strict";
+
+// Show and hide a password.
+for (const button of document.querySelectorAll("[data-reveal]")) {
+  const input = document.getElementById(button.dataset.reveal);
+  button.hidden = false;
+  button.addEventListener("click", () => {
+    const show = input.type === "password";
+    input.type = show ? "text" : "password";
+    button.setAttribute("aria-pressed", String(show));
+    input.focus();
+  });
+  // A revealed password would be offered as a text to complete next time.
+  input.form.addEventListener("submit", () => { input.type = "password"; });
+}
+
+// Say when Caps Lock is on.
+for (const hint of document.querySelectorAll("[data-caps]")) {
+  const input = hint.closest(".field").querySelector("input");
+  const look = (event) => {
+    const on = event.getModifierState && event.getModifierState("CapsLock");
+    hint.textContent = on ? hint.dataset.caps : "";
+  };
+  input.addEventListener("keydown", look);
+  input.addEventListener("keyup", look);
+  input.addEventListener("blur", () => { hint.textContent = ""; });
+}
+
+// Send a form once. The page may come back from the browser's memory: undo it then.
+for (const form of document.querySelectorAll("form[data-once]")) {
+  form.addEventListener("submit", (event) => {
+    if (form.dataset.sent) { event.preventDefault(); return; }
+    form.dataset.sent = "yes";
+    form.setAttribute("aria-busy", "true");
+  });
+  window.addEventListener("pageshow", () => {
+    delete form.dataset.sent;
+    form.removeAttribute("aria-busy");
+  });
+}
+
+// Close the language menu by Escape or by a click elsewhere.
+for (const menu of document.querySelectorAll("details.languages")) {
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && menu.open) { menu.open = false; menu.querySelector("summary").focus(); }
+  });
+  document.addEventListener("click", (event) => { if (!menu.contains(event.target)) menu.open = false; });
+}

@@ -1,0 +1,118 @@
+package portal
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	"html/template"
+	"path"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/gofiber/fiber/v2"
+)
+
+//go:embed templates/*.html
+var templateFiles embed.FS
+
+// templates are the pages, by name; each is the layout with one content.
+type templates struct{ byName map[string]*template.Template }
+
+// openTemplates parses the layout once for every page.
+func openTemplates() (*templates, error) {
+	files, err := templateFiles.ReadDir("templates")
+	if err != nil {
+		return nil, fmt.Errorf("portal: templates: %w", err)
+	}
+	t := &templates{byName: map[string]*template.Template{}}
+	for _, f := range files {
+		name := strings.TrimSuffix(f.Name(), path.Ext(f.Name()))
+		if name == "layout" {
+			continue
+		}
+		parsed, err := template.New("layout.html").Funcs(template.FuncMap{"initial": initial}).ParseFS(templateFiles, "templates/layout.html", "templates/"+f.Name())
+		if err != nil {
+			return nil, fmt.Errorf("portal: template %s: %w", f.Name(), err)
+		}
+		t.byName[name] = parsed
+	}
+	return t, nil
+}
+
+// page is one answer to a person.
+type page struct {
+	Name   string // of the template
+	Status int
+	Title  sentence
+	Failed bool // the title begins with "Error:"
+	Body   any  // what the template of that name shows
+
+	site  *site
+	visit *visit
+}
+
+// render answers with a page.
+func (s *site) render(v *visit, p page) error {
+	t := s.pages.byName[p.Name]
+	if t == nil {
+		return fmt.Errorf("no template %q", p.Name)
+	}
+	p.site, p.visit = s, v
+	var b bytes.Buffer
+	if err := t.Execute(&b, p); err != nil {
+		return fmt.Errorf("page %s: %w", p.Name, err)
+	}
+	s.pageHeaders(v)
+	v.c.Set(fiber.HeaderContentType, "text/html; charset=utf-8")
+	return v.c.Status(p.Status).Send(b.Bytes())
+}
+
+// What follows is what templates ask of a page.
+
+// T says a sentence in the visitor's language.
+func (p page) T(key sentence, args ...any) string { return p.visit.words.say(key, args...) }
+
+// Lang and Dir are for the html element.
+func (p page) Lang() string { return p.visit.words.Tag }
+
+// Dir is the direction of the language's script.
+func (p page) Dir() string { return p.visit.words.Dir }
+
+// Asset is the address of an asset.
+func (p page) Asset(name string) string { return p.site.assets.path(name) }
+
+// Brand is what the operator set.
+func (p page) Brand() *brand { return p.site.brand }
+
+// CSRF is the token of every form on the page.
+func (p page) CSRF() string { return p.site.csrfToken(p.visit.browser, p.visit.user()) }
+
+// Target is where the sign-in leads.
+func (p page) Target() target { return p.visit.target }
+
+// Here is the page's own path, for the forms that come back to it.
+func (p page) Here() string { return herePath(p.visit.c.Path()) }
+
+// RequestID names the request in logs.
+func (p page) RequestID() string { return p.visit.id }
+
+// Languages are those that can be chosen.
+func (p page) Languages() []choice { return p.site.words.choices }
+
+// Back is the way out of an error: the sign-in, with what is known of its target.
+func (p page) Back() string { return p.visit.target.at("/") }
+
+// initial is the first letter of a name, for the small picture beside it.
+func initial(name string) string {
+	r, _ := utf8.DecodeRuneInString(name)
+	if r == utf8.RuneError {
+		return ""
+	}
+	return string(unicode.ToUpper(r))
+}
+
+// printable says that s has no control characters.
+func printable(s string) bool {
+	return strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) < 0
+}

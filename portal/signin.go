@@ -1,0 +1,226 @@
+package portal
+
+import (
+	"context"
+	"errors"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/gofiber/fiber/v2"
+
+	"postern/agent/policy"
+	"postern/agent/session"
+	"postern/portal/users"
+)
+
+// Bounds of what is typed, in bytes. A longer password is wrong without being hashed.
+const (
+	maxUsername = 256
+	maxPassword = 1024
+	maxBrowser  = 256 // of the User-Agent that a session keeps
+)
+
+// guessTimeout bounds one attempt, waiting for others at the same user included.
+const guessTimeout = 15 * time.Second
+
+// signInBody is what the sign-in page shows.
+type signInBody struct {
+	Username string
+	Remember bool     // ticked
+	Offer    bool     // remember-me can be had
+	Say      sentence // what went wrong; empty: nothing
+	Wait     int      // seconds; with "signin.wait"
+	Missing  string   // "username" or "password": the field that was left empty
+	Expired  bool     // the page had expired; nothing is known about the password
+}
+
+// OnPassword says that the password is the field to go on with.
+func (b signInBody) OnPassword() bool { return b.Username != "" && b.Missing != "username" }
+
+// OnUsername says that the user name is what is wrong.
+func (b signInBody) OnUsername() bool { return b.Missing == "username" }
+
+// WrongPassword says that the password field is among what is wrong.
+func (b signInBody) WrongPassword() bool { return b.Say != "" && !b.Expired && b.Missing != "username" }
+
+// showSignIn is GET /: the next step, whatever it is.
+func (s *site) showSignIn(v *visit) error {
+	if v.doubled {
+		return s.render(v, page{Name: "cookies", Status: http.StatusOK, Title: "cookies.title"})
+	}
+	switch s.next(v) {
+	case stepPassword:
+		return s.signInForm(v, http.StatusOK, signInBody{})
+	case stepSecond, stepNoSecond:
+		return s.render(v, page{Name: "second", Status: http.StatusOK, Title: "second.title", Body: v.session})
+	case stepDenied:
+		return s.render(v, page{Name: "denied", Status: http.StatusForbidden, Title: "denied.title", Body: v.session})
+	case stepDone:
+		if v.target.URL == "" {
+			return s.showSignedIn(v)
+		}
+		if s.bounced(v) {
+			return s.render(v, page{Name: "bounce", Status: http.StatusOK, Title: "bounce.title", Body: v.session})
+		}
+		return v.leave(v.target.URL)
+	}
+	return errRules
+}
+
+// next asks the flow where this visit stands.
+func (s *site) next(v *visit) step {
+	return next(s.Rules(), place{Session: v.session, Target: v.target, Addr: v.addr}, s.now())
+}
+
+// leave answers 303, which makes every browser send a GET.
+func (v *visit) leave(to string) error {
+	v.c.Set(fiber.HeaderLocation, to)
+	v.c.Set(fiber.HeaderCacheControl, "no-store")
+	v.c.Set("Referrer-Policy", "no-referrer")
+	return v.c.SendStatus(http.StatusSeeOther)
+}
+
+func (s *site) signInForm(v *visit, code int, b signInBody) error {
+	b.Offer = s.Cookie.RememberMe > 0
+	return s.render(v, page{Name: "signin", Status: code, Title: "signin.title", Failed: b.Say != "", Body: b})
+}
+
+// takeSignIn is POST /: it proves the password, makes the session, and goes to the next step.
+func (s *site) takeSignIn(v *visit) error {
+	b := signInBody{Username: v.field("username"), Remember: v.field("remember") != ""}
+	if len(b.Username) > maxUsername || !utf8.ValidString(b.Username) || !printable(b.Username) {
+		b.Username = ""
+	}
+	if v.newBrowser {
+		b.Say, b.Expired = "error.no_cookie", true
+		return s.signInForm(v, status(errNoCookie), b)
+	}
+	if !v.checkToken(s.Server, "", v.user()) {
+		b.Say, b.Expired = "error.expired", true
+		return s.signInForm(v, status(errExpired), b)
+	}
+	password := v.field("password")
+	switch {
+	case strings.TrimSpace(b.Username) == "":
+		b.Say, b.Missing = "signin.no_username", "username"
+	case password == "":
+		b.Say, b.Missing = "signin.no_password", "password"
+	}
+	if b.Missing != "" {
+		return s.signInForm(v, http.StatusUnauthorized, b)
+	}
+	user, err := s.prove(v, b.Username, password)
+	if err != nil {
+		return s.refuse(v, b, err)
+	}
+	if err := s.begin(v, user, b.Remember && s.Cookie.RememberMe > 0); err != nil {
+		return err
+	}
+	if v.target.URL == "" && v.host.Home != "" {
+		return v.leave(v.host.Home)
+	}
+	if v.target.URL != "" && s.next(v) == stepDone {
+		return v.leave(v.target.URL)
+	}
+	return v.leave(v.target.at("/"))
+}
+
+// prove checks a password, within the bounds of the limiter.
+func (s *site) prove(v *visit, name, password string) (users.User, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), guessTimeout)
+	defer cancel()
+	subjects := []subject{subjectUser(s.Users.Canonical(name))}
+	if a, ok := subjectAddress(v.addr); ok {
+		subjects = append(subjects, a)
+	}
+	try, wait := s.guesses.begin(ctx, s.now(), subjects...)
+	if try == nil {
+		return users.User{}, waitError{Seconds: int(math.Ceil(wait.Seconds()))}
+	}
+	user, err := users.User{}, users.ErrBadCredentials
+	if len(password) <= maxPassword {
+		user, err = s.Users.Authenticate(ctx, name, password)
+	}
+	switch {
+	case err == nil:
+		try.succeed()
+	case errors.Is(err, users.ErrBadCredentials):
+		try.fail(s.now())
+	default:
+		try.release()
+	}
+	return user, err
+}
+
+// refuse shows the form again. One sentence serves every cause that has to do with who
+// the user is.
+func (s *site) refuse(v *visit, b signInBody, err error) error {
+	code := status(err)
+	var wait waitError
+	switch {
+	case errors.As(err, &wait):
+		b.Say, b.Wait = "signin.wait", wait.Seconds
+		v.c.Set(fiber.HeaderRetryAfter, strconv.Itoa(wait.Seconds))
+	case errors.Is(err, users.ErrBusy):
+		b.Say = "signin.busy"
+		v.c.Set(fiber.HeaderRetryAfter, "2")
+	case errors.Is(err, users.ErrBadCredentials):
+		b.Say = "signin.wrong"
+	default:
+		return err
+	}
+	s.log().Info("sign-in refused", "rid", v.id, "addr", v.addr.String(), "user", s.Users.Canonical(b.Username), "status", code)
+	return s.signInForm(v, code, b)
+}
+
+// begin makes the session of a user who proved the password, and sets its cookie. A
+// session that the browser had is ended in the same stroke.
+func (s *site) begin(v *visit, u users.User, remember bool) error {
+	now := s.now()
+	fresh := session.Session{
+		Domain: v.host.Name, User: u.Name, Name: u.DisplayName, Groups: u.Groups,
+		Level: policy.LevelOne, Remember: remember, Browser: clip(v.c.Get(fiber.HeaderUserAgent), maxBrowser),
+	}
+	if len(u.Emails) > 0 {
+		fresh.Email = u.Emails[0]
+	}
+	if v.addr.IsValid() {
+		fresh.Addr = v.addr.String()
+	}
+	fresh.Proofs[policy.Password] = now.Unix()
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	defer cancel()
+	token, created, err := s.Sessions.Create(ctx, fresh, v.token)
+	if err != nil {
+		return errors.Join(errNoSessions, err)
+	}
+	if v.doubled {
+		v.expire(s.Cookie.Cookie)
+	}
+	life := time.Duration(0)
+	if remember {
+		life = created.Expires.Sub(now)
+	}
+	v.setSession(s.Cookie.Cookie, token, life)
+	v.session = &created
+	s.log().Info("signed in", "rid", v.id, "addr", v.addr.String(), "user", u.Name, "session", created.ID, "domain", v.host.Name)
+	return nil
+}
+
+// clip cuts s to at most n bytes of valid, printable text.
+func clip(s string, n int) string {
+	if len(s) > n {
+		s = s[:n]
+	}
+	s = strings.ToValidUTF8(s, "")
+	return strings.Map(func(r rune) rune {
+		if !printable(string(r)) {
+			return ' '
+		}
+		return r
+	}, s)
+}

@@ -1,0 +1,99 @@
+package portal
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"postern/agent/policy"
+)
+
+// Limits of one request, in bytes. HAProxy's default buffer is 16 KiB: no request of
+// ours is larger than these.
+const (
+	maxHeader = 32 << 10
+	maxBody   = 64 << 10
+)
+
+// site is a Server with everything read that it serves.
+type site struct {
+	*Server
+	hosts   map[string]*host // by host name
+	proxies []netip.Prefix
+	assets  *assets
+	brand   *brand
+	words   *catalogue
+	pages   *templates
+	guesses *limiter
+}
+
+// host is one portal: the host it answers on and the cookie domain it signs in for.
+type host struct {
+	policy.Domain
+	hostname string // lower-case, without port
+	origin   string // "https://auth.example.com:8443"
+	csp      string
+}
+
+// openHosts reads the portal of every domain.
+func openHosts(domains []policy.Domain) (map[string]*host, error) {
+	hosts := map[string]*host{}
+	for _, d := range domains {
+		u, err := url.Parse(d.Portal)
+		if err != nil {
+			return nil, err
+		}
+		d.Name = strings.ToLower(d.Name)
+		h := &host{Domain: d, hostname: strings.ToLower(u.Hostname()), origin: "https://" + strings.ToLower(u.Host)}
+		h.csp = contentPolicy(d)
+		hosts[h.hostname] = h
+	}
+	return hosts, nil
+}
+
+// hostOf finds the portal that a Host header names.
+func (s *site) hostOf(header string) *host {
+	name := strings.ToLower(header)
+	if h, _, err := net.SplitHostPort(name); err == nil {
+		name = h
+	}
+	return s.hosts[strings.TrimSuffix(name, ".")]
+}
+
+// app builds the Fiber application: routes and nothing else.
+func (s *site) app() *fiber.App {
+	app := fiber.New(fiber.Config{
+		DisableStartupMessage: true,
+		Immutable:             true, // strings outlive the request's buffers
+		CaseSensitive:         true,
+		StrictRouting:         true,
+		ReadBufferSize:        maxHeader,
+		BodyLimit:             maxBody,
+		ReadTimeout:           s.Config.Timeout,
+		WriteTimeout:          s.Config.Timeout + 10*time.Second,
+		IdleTimeout:           time.Minute,
+		Concurrency:           8192,
+		ErrorHandler:          s.fail,
+	})
+	app.Get("/healthz", func(c *fiber.Ctx) error {
+		s.bareHeaders(c)
+		return c.SendString("ok\n")
+	})
+	app.Get("/assets/:hash/:name", s.asset)
+	app.Get("/favicon.ico", func(c *fiber.Ctx) error { return c.Redirect(s.assets.path("icon.svg"), http.StatusFound) })
+
+	app.Get("/", s.page(s.showSignIn))
+	app.Post("/", s.form(s.takeSignIn))
+	app.Get("/signout", s.page(s.showSignOut))
+	app.Post("/signout", s.form(s.takeSignOut))
+	app.Get("/signed-out", s.page(s.showSignedOut))
+	app.Post("/language", s.form(s.takeLanguage))
+	app.Post("/reset-cookies", s.form(s.takeReset))
+	app.Use(s.page(func(*visit) error { return errNotFound }))
+	return app
+}
