@@ -7,12 +7,17 @@ package agent
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net"
+	"strconv"
+	"strings"
 	"time"
 
 	"postern/agent/policy"
 	"postern/agent/session"
+	"postern/agent/spop"
 )
 
 // Sessions finds the session a token names. session.Table is one.
@@ -35,17 +40,51 @@ func DefaultConfig() Config {
 	return Config{Listen: "unix:/run/postern/agent.sock", Mode: "0660", Group: "haproxy", Timeout: 400 * time.Millisecond, Workers: 16}
 }
 
-// Server is the agent.
+// maxWorkers bounds Config.Workers: more look-ups at once help no store.
+const maxWorkers = 1024
+
+// Validate returns every fault of c, each under its key.
+func (c Config) Validate() error {
+	var faults []error
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+	if path, ok := strings.CutPrefix(c.Listen, "unix:"); ok {
+		if !strings.HasPrefix(path, "/") {
+			fault("agent.listen: %q: the path of a unix socket begins with a slash", c.Listen)
+		}
+	} else if _, port, err := net.SplitHostPort(c.Listen); err != nil || port == "" {
+		fault("agent.listen: %q is neither unix:/path nor host:port", c.Listen)
+	}
+	if mode, err := strconv.ParseUint(c.Mode, 8, 32); err != nil || mode&^0o777 != 0 {
+		fault("agent.mode: %q is not an octal mode like 0660", c.Mode)
+	} else if mode&0o007 != 0 {
+		fault("agent.mode: %q lets every user of the machine ask for verdicts", c.Mode)
+	}
+	if c.Timeout <= 0 {
+		fault("agent.timeout: %v is not positive", c.Timeout)
+	}
+	if c.Workers < 1 || c.Workers > maxWorkers {
+		fault("agent.workers: %d is not between 1 and %d", c.Workers, maxWorkers)
+	}
+	return errors.Join(faults...)
+}
+
+// Server is the agent. A number of Config that is zero is that of DefaultConfig.
 type Server struct {
 	Config   Config
 	Rules    func() *policy.Rules // the rules in force
 	Sessions Sessions
 	Now      func() time.Time // nil means time.Now
-	Log      *slog.Logger
+	Log      *slog.Logger     // nil: silent
+
+	counts counts
 }
 
-// Serve answers on ln until ctx ends, then drains.
-func (s *Server) Serve(ctx context.Context, ln net.Listener) error { <-ctx.Done(); return nil }
-
-// Prepare encodes the identity actions of a session once; it is the table's Prepare.
-func Prepare(s *session.Session) []byte { return nil }
+// Serve answers on ln until ctx ends, then drains: every NOTIFY that was received is
+// answered before its connection is closed.
+func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
+	h := newHandler(s)
+	stop := h.slow.start(s.Config.Workers)
+	err := (&spop.Server{Handler: h, Log: s.Log}).Serve(ctx, ln)
+	stop()
+	return err
+}

@@ -1,0 +1,97 @@
+package agent
+
+import (
+	"net/http"
+
+	"postern/agent/policy"
+	"postern/agent/session"
+	"postern/agent/spop"
+)
+
+// Why a request was not decided on: the values of `reason` that come from the agent
+// itself, beside those of agent/policy.
+const (
+	reasonMessage  policy.Reason = "bad_message"  // not one message check
+	reasonArgument policy.Reason = "bad_argument" // doubled, or of a wrong type
+	reasonContract policy.Reason = "bad_contract" // the files in HAProxy are of another version
+	reasonBusy     policy.Reason = "busy"         // too many look-ups, or one took too long
+	reasonStore    policy.Reason = "store"        // the store cannot tell
+	reasonIdentity policy.Reason = "identity"     // the user's name or groups cannot be passed on
+	reasonTooBig   policy.Reason = "too_big"      // the answer does not fit the frame
+	reasonInternal policy.Reason = "internal"     // a fault of ours
+)
+
+// answer writes the variables of a decision: rid first, then who it is, verdict last.
+// What does not apply is not set: the variables live in scope txn, which is empty when
+// a request begins.
+func (h *handler) answer(a *spop.Actions, q *question, e *session.Entry, d *policy.Decision, rule string) {
+	a.SetString(spop.Transaction, VarRequestID, q.rid)
+	if e != nil {
+		a.Raw(e.Prepared)
+	}
+	if rule != "" && printable(rule) {
+		a.SetString(spop.Transaction, VarRule, rule)
+	}
+	a.SetString(spop.Transaction, VarReason, string(d.Reason))
+	if d.Verdict == policy.VerdictAllow && d.Path != "" {
+		if !printable(d.Path) {
+			h.refuse(a, q, reasonInternal)
+			return
+		}
+		a.SetString(spop.Transaction, VarPath, d.Path)
+	}
+	status := statusOf(d.Verdict, q.Method)
+	if d.Domain != nil && leads(d.Verdict, e != nil) {
+		q.buf = appendLocation(q.buf[:0], d.Domain.Portal, &q.Request)
+		a.SetInt(spop.Transaction, VarStatus, int64(status))
+		a.SetBytes(spop.Transaction, VarLocation, q.buf)
+	} else {
+		a.SetInt(spop.Transaction, VarStatus, int64(status))
+	}
+	a.SetString(spop.Transaction, VarVerdict, d.Verdict.String())
+	if a.Overflow() {
+		h.refuse(a, q, reasonTooBig)
+		return
+	}
+	h.count(q, d.Verdict)
+}
+
+// refuse answers that nothing was decided: verdict error, in the fewest bytes.
+func (h *handler) refuse(a *spop.Actions, q *question, why policy.Reason) {
+	a.Reset()
+	if q.rid != "" {
+		a.SetString(spop.Transaction, VarRequestID, q.rid)
+	}
+	a.SetString(spop.Transaction, VarReason, string(why))
+	a.SetInt(spop.Transaction, VarStatus, http.StatusServiceUnavailable)
+	a.SetString(spop.Transaction, VarVerdict, policy.VerdictError.String())
+	if a.Overflow() {
+		a.Reset()
+		a.SetString(spop.Transaction, VarVerdict, policy.VerdictError.String())
+	}
+	h.count(q, policy.VerdictError)
+}
+
+// leads says whether an answer names the portal: to sign in there, or, for somebody who
+// is signed in and refused, to come back as somebody else.
+func leads(v policy.Verdict, signedIn bool) bool {
+	return v == policy.VerdictLogin || v == policy.VerdictStepUp || v == policy.VerdictDeny && signedIn
+}
+
+// statusOf is the HTTP status that HAProxy answers with; 200 lets the request pass.
+func statusOf(v policy.Verdict, method string) int {
+	switch v {
+	case policy.VerdictAllow:
+		return http.StatusOK
+	case policy.VerdictLogin, policy.VerdictStepUp:
+		if method == http.MethodGet || method == http.MethodHead {
+			return http.StatusFound
+		}
+		return http.StatusSeeOther
+	case policy.VerdictChallenge:
+		return http.StatusUnauthorized
+	case policy.VerdictDeny:
+		return http.StatusForbidden
+	}
+	return http.StatusServiceUnavailable
+}

@@ -1,0 +1,125 @@
+package agent
+
+import (
+	"log/slog"
+	"time"
+
+	"postern/agent/policy"
+	"postern/agent/session"
+	"postern/agent/spop"
+)
+
+// handler answers the NOTIFY frames of all connections.
+type handler struct {
+	*Server
+	now  func() time.Time
+	log  *slog.Logger
+	slow slow
+}
+
+func newHandler(s *Server) *handler {
+	h := &handler{Server: s, now: s.Now, log: s.Log}
+	if h.now == nil {
+		h.now = time.Now
+	}
+	if h.log == nil {
+		h.log = slog.New(slog.DiscardHandler)
+	}
+	h.slow.handler = h
+	h.slow.timeout = s.Config.Timeout
+	if h.slow.timeout <= 0 {
+		h.slow.timeout = DefaultConfig().Timeout
+	}
+	h.slow.jobs = make(chan *job, maxJobs)
+	return h
+}
+
+// Notify answers one NOTIFY at once, unless its session has to be looked up.
+func (h *handler) Notify(n *spop.Notify, a *spop.Actions) {
+	q, ok := n.Scratch.(*question)
+	if !ok {
+		q = &question{place: h.counts.place()}
+		n.Scratch = q
+	}
+	q.reset()
+	if why := q.read(n); why != "" {
+		h.refuse(a, q, why)
+		return
+	}
+	rules := h.Rules()
+	if rules == nil {
+		h.refuse(a, q, reasonInternal)
+		return
+	}
+	now := h.now()
+	domain := rules.DomainOf(q.Host)
+	if domain == nil || len(q.token) == 0 || q.tokens != 1 {
+		h.decide(a, q, nil, rules, now)
+		return
+	}
+	switch e, result := h.Sessions.Find(q.token, domain.Name, now); result {
+	case session.Hit:
+		h.decide(a, q, e, rules, now)
+	case session.Miss:
+		h.unseen(n, a, q, rules, domain, now)
+	default:
+		h.decide(a, q, nil, rules, now)
+	}
+}
+
+// decide decides and answers; e is nil for an anonymous visitor.
+func (h *handler) decide(a *spop.Actions, q *question, e *session.Entry, rules *policy.Rules, now time.Time) {
+	if e != nil {
+		if len(e.Prepared) == 0 {
+			h.anonymous(a, q, rules, now, reasonIdentity)
+			return
+		}
+		q.subject = policy.Subject{User: e.User, Groups: e.Groups, Level: e.Level, Proofs: e.Proofs}
+	}
+	d := rules.Decide(&q.Request, &q.subject, now)
+	h.answer(a, q, e, &d, rules.RuleName(d.Rule))
+}
+
+// anonymous answers when it cannot be told who asks: what everybody may have is
+// allowed, all else is an error with the reason why.
+func (h *handler) anonymous(a *spop.Actions, q *question, rules *policy.Rules, now time.Time, why policy.Reason) {
+	q.subject = policy.Subject{}
+	d := rules.Decide(&q.Request, &q.subject, now)
+	if d.Verdict != policy.VerdictAllow {
+		h.refuse(a, q, why)
+		return
+	}
+	h.answer(a, q, nil, &d, rules.RuleName(d.Rule))
+}
+
+// unseen answers for a token that is sound but not in memory. What an anonymous visitor
+// is allowed everybody is (policy says so: a rule with a subject never comes to bypass),
+// so that is answered at once, and the session looked up for the next request; all
+// else waits for the session, off the read loop.
+func (h *handler) unseen(n *spop.Notify, a *spop.Actions, q *question, rules *policy.Rules, domain *policy.Domain, now time.Time) {
+	d := rules.Decide(&q.Request, &q.subject, now)
+	if d.Verdict == policy.VerdictAllow {
+		h.slow.warm(q.token, domain.Name)
+		h.answer(a, q, nil, &d, rules.RuleName(d.Rule))
+		return
+	}
+	if !h.slow.room() {
+		h.refuse(a, q, reasonBusy)
+		return
+	}
+	r := n.Later()
+	if r == nil {
+		h.refuse(a, q, reasonBusy)
+		return
+	}
+	h.slow.ask(q.clone(), domain.Name, r)
+}
+
+// Panicked answers a NOTIFY whose Notify panicked.
+func (h *handler) Panicked(n *spop.Notify, a *spop.Actions) {
+	q, ok := n.Scratch.(*question)
+	if !ok {
+		q = &question{}
+	}
+	h.refuse(a, q, reasonInternal)
+}

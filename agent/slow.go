@@ -1,0 +1,134 @@
+package agent
+
+import (
+	"bytes"
+	"context"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"postern/agent/policy"
+	"postern/agent/session"
+	"postern/agent/spop"
+)
+
+// maxJobs bounds the look-ups that wait. A store that answers in 50 µs works them off
+// within the default timeout.
+const maxJobs = 2048
+
+// slow looks sessions up off the read loop: a bounded number at a time, a bounded
+// number waiting, each answered within timeout whatever the store does.
+type slow struct {
+	handler *handler
+	timeout time.Duration
+	jobs    chan *job
+	waiting atomic.Int32 // asked and not answered
+}
+
+// job is one look-up. Without a reply it only brings a session into memory.
+type job struct {
+	question *question
+	token    []byte
+	domain   string
+	reply    *spop.Reply
+	deadline time.Time // by the monotonic clock
+	timer    *time.Timer
+	once     sync.Once
+}
+
+// start starts the workers. stop ends them; no NOTIFY comes after it.
+func (s *slow) start(workers int) (stop func()) {
+	if workers <= 0 {
+		workers = DefaultConfig().Workers
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	for range workers {
+		wg.Go(func() {
+			for j := range s.jobs {
+				s.work(ctx, j)
+			}
+		})
+	}
+	return func() {
+		cancel()
+		close(s.jobs)
+		wg.Wait()
+	}
+}
+
+// room says whether one more request may wait.
+func (s *slow) room() bool { return s.waiting.Load() < maxJobs }
+
+// ask hands a request over; r is answered within timeout.
+func (s *slow) ask(q *question, domain string, r *spop.Reply) {
+	j := &job{question: q, token: q.token, domain: domain, reply: r, deadline: time.Now().Add(s.timeout)}
+	s.waiting.Add(1)
+	j.timer = time.AfterFunc(s.timeout, func() { s.refuse(j, reasonBusy) })
+	select {
+	case s.jobs <- j:
+	default:
+		s.refuse(j, reasonBusy)
+	}
+}
+
+// warm brings a session into memory when there is time for it.
+func (s *slow) warm(token []byte, domain string) {
+	if len(s.jobs) > maxJobs/2 {
+		return
+	}
+	j := &job{token: bytes.Clone(token), domain: domain, deadline: time.Now().Add(s.timeout)}
+	select {
+	case s.jobs <- j:
+	default:
+	}
+}
+
+// work does one job.
+func (s *slow) work(ctx context.Context, j *job) {
+	defer func() {
+		if v := recover(); v != nil {
+			s.handler.log.Error("look-up panicked", "panic", v, "stack", string(debug.Stack()))
+			s.refuse(j, reasonInternal)
+		}
+	}()
+	if !time.Now().Before(j.deadline) {
+		return // the timer has answered
+	}
+	ctx, cancel := context.WithDeadline(ctx, j.deadline)
+	defer cancel()
+	e, result, err := s.handler.Sessions.Load(ctx, j.token, j.domain)
+	if err != nil {
+		if ctx.Err() == nil {
+			s.handler.log.Error("session look-up", "error", err)
+		}
+		s.refuse(j, reasonStore)
+		return
+	}
+	if result != session.Hit {
+		e = nil
+	}
+	s.answer(j, func(a *spop.Actions) {
+		rules := s.handler.Rules()
+		s.handler.decide(a, j.question, e, rules, s.handler.now())
+	})
+}
+
+func (s *slow) refuse(j *job, why policy.Reason) {
+	s.answer(j, func(a *spop.Actions) { s.handler.refuse(a, j.question, why) })
+}
+
+// answer answers a job once: by whoever comes first, the worker or the timer.
+func (s *slow) answer(j *job, write func(*spop.Actions)) {
+	if j.reply == nil {
+		return
+	}
+	j.once.Do(func() {
+		j.timer.Stop()
+		s.waiting.Add(-1)
+		a := j.reply.Actions()
+		write(a)
+		j.reply.Send(a)
+	})
+}
