@@ -96,7 +96,7 @@ func (m *Main) listen() error {
 	c := m.Config
 	for name, e := range map[string]endpoint{
 		"agent":   {"agent.listen", c.Agent.Listen, c.Agent.Mode, c.Agent.Group},
-		"portal":  {"portal.listen", c.Portal.Listen, "0660", ""},
+		"portal":  {"portal.listen", c.Portal.Listen, c.Portal.Mode, c.Portal.Group},
 		"control": {"control", "unix:" + c.Control, "0600", ""},
 	} {
 		if m.Listeners[name] != nil {

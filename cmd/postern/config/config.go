@@ -139,6 +139,8 @@ func (c *Config) resolve(dir string) {
 	if path, ok := c.StorePath(); c.Control == "" && ok && path != "" {
 		c.Control = filepath.Join(filepath.Dir(path), "control.sock")
 	}
+	rel(&c.Portal.Brand.Logo)
+	rel(&c.Portal.Brand.CSS)
 	rel(&c.Control)
 	after(&c.Store, "sqlite:")
 	after(&c.Agent.Listen, "unix:")

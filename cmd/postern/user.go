@@ -1,0 +1,244 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"postern/agent/session"
+	"postern/cmd/postern/config"
+	"postern/portal/users"
+)
+
+func (t terminal) userCommand() *cli.Command {
+	generate := &cli.BoolFlag{Name: "generate", Usage: "make a password and print it"}
+	one := func(name, about, done string, edit func(context.Context, *users.File, string) error) *cli.Command {
+		return &cli.Command{Name: name, Usage: about, ArgsUsage: "NAME", Flags: []cli.Flag{configFlag()}, Action: func(c *cli.Context) error {
+			return t.userEdit(c, done, edit)
+		}}
+	}
+	return &cli.Command{
+		Name:  "user",
+		Usage: "change who may sign in; a running postern follows at once",
+		Subcommands: []*cli.Command{{
+			Name: "add", Usage: "add a user", ArgsUsage: "NAME", Action: t.userAdd,
+			Flags: []cli.Flag{configFlag(), passwordFlag(), generate,
+				&cli.StringFlag{Name: "display-name", Usage: "`NAME` that people read"},
+				&cli.StringSliceFlag{Name: "email", Usage: "mail `ADDRESS`; may be repeated"},
+				&cli.StringSliceFlag{Name: "groups", Usage: "`GROUPS` with commas between"},
+			},
+		}, {
+			Name: "passwd", Usage: "set a password, and sign the user out everywhere", ArgsUsage: "NAME", Action: t.userPasswd,
+			Flags: []cli.Flag{configFlag(), passwordFlag(), generate},
+		},
+			one("disable", "shut a user out, from the next request on", "disabled", func(ctx context.Context, f *users.File, name string) error {
+				return f.SetDisabled(ctx, name, true)
+			}),
+			one("enable", "let a disabled user in again", "enabled", func(ctx context.Context, f *users.File, name string) error {
+				return f.SetDisabled(ctx, name, false)
+			}),
+			one("delete", "remove a user", "deleted", func(ctx context.Context, f *users.File, name string) error {
+				return f.Remove(ctx, name)
+			}),
+			{Name: "list", Usage: "list the users", Flags: []cli.Flag{configFlag(), outputFlag()}, Action: t.userList},
+		},
+	}
+}
+
+func (t terminal) userAdd(c *cli.Context) error {
+	args, err := arguments(c, "NAME")
+	if err != nil {
+		return err
+	}
+	u := users.User{Name: args[0], DisplayName: c.String("display-name"), Emails: c.StringSlice("email"), Groups: c.StringSlice("groups")}
+	if err := users.CheckName(u.Name); err != nil {
+		return usage("user add: %w", err)
+	}
+	cfg, file, err := usersFile(c)
+	if err != nil {
+		return err
+	}
+	if _, known := file.Find(u.Name); known {
+		return fmt.Errorf("%s: %w", u.Name, users.ErrExists)
+	}
+	password, err := t.choosePassword(c, u.Name)
+	if err != nil {
+		return err
+	}
+	if err := file.Add(c.Context, u, password); err != nil {
+		return userError(file, u.Name, err)
+	}
+	if err := follow(c.Context, cfg, "", u.Name); err != nil {
+		return err
+	}
+	t.said(c, u.Name, "added", password)
+	return nil
+}
+
+func (t terminal) userPasswd(c *cli.Context) error {
+	args, err := arguments(c, "NAME")
+	if err != nil {
+		return err
+	}
+	cfg, file, err := usersFile(c)
+	if err != nil {
+		return err
+	}
+	if _, known := file.Find(args[0]); !known {
+		return userError(file, args[0], users.ErrNotFound)
+	}
+	password, err := t.choosePassword(c, args[0])
+	if err != nil {
+		return err
+	}
+	if err := file.SetPassword(c.Context, args[0], password); err != nil {
+		return userError(file, args[0], err)
+	}
+	if err := follow(c.Context, cfg, args[0], args[0]); err != nil {
+		return err
+	}
+	t.said(c, args[0], "has a new password", password)
+	return nil
+}
+
+// said reports on stdout; a generated password is shown this once.
+func (t terminal) said(c *cli.Context, name, what, password string) {
+	fmt.Fprintf(t.Stdout, "%s %s\n", name, what)
+	if c.Bool("generate") {
+		fmt.Fprintf(t.Stdout, "password: %s\n", password)
+	}
+}
+
+func (t terminal) choosePassword(c *cli.Context, name string) (string, error) {
+	if c.Bool("generate") {
+		if c.Bool("password-stdin") {
+			return "", usage("--generate and --password-stdin exclude each other")
+		}
+		return newPassword(), nil
+	}
+	return t.readPassword(c.Bool("password-stdin"), "password for "+name)
+}
+
+// userEdit makes one change to one user; who is shut out loses every session.
+func (t terminal) userEdit(c *cli.Context, done string, edit func(context.Context, *users.File, string) error) error {
+	args, err := arguments(c, "NAME")
+	if err != nil {
+		return err
+	}
+	cfg, file, err := usersFile(c)
+	if err != nil {
+		return err
+	}
+	if err := edit(c.Context, file, args[0]); err != nil {
+		return userError(file, args[0], err)
+	}
+	signOut := args[0]
+	if done == "enabled" {
+		signOut = ""
+	}
+	if err := follow(c.Context, cfg, signOut, args[0]); err != nil {
+		return err
+	}
+	fmt.Fprintf(t.Stdout, "%s %s\n", args[0], done)
+	return nil
+}
+
+// userLine is one user as the list shows it.
+type userLine struct {
+	Name        string   `json:"name"`
+	DisplayName string   `json:"display_name"`
+	Emails      []string `json:"emails"`
+	Groups      []string `json:"groups"`
+	Disabled    bool     `json:"disabled"`
+}
+
+func (t terminal) userList(c *cli.Context) error {
+	if _, err := arguments(c); err != nil {
+		return err
+	}
+	if err := checkOutput(c); err != nil {
+		return err
+	}
+	_, file, err := usersFile(c)
+	if err != nil {
+		return err
+	}
+	lines, rows := []userLine{}, [][]string{}
+	for _, u := range file.List() {
+		lines = append(lines, userLine{u.Name, u.DisplayName, append([]string{}, u.Emails...), append([]string{}, u.Groups...), u.Disabled})
+		state := "enabled"
+		if u.Disabled {
+			state = "disabled"
+		}
+		rows = append(rows, []string{u.Name, state, u.DisplayName, strings.Join(u.Groups, ","), strings.Join(u.Emails, ",")})
+	}
+	return t.output(c, lines, func() { t.table("NAME\tSTATE\tDISPLAY NAME\tGROUPS\tEMAIL", rows) })
+}
+
+// usersFile reads the users file of the configuration. One that does not exist yet has
+// no users.
+func usersFile(c *cli.Context) (*config.Config, *users.File, error) {
+	cfg, err := loadConfig(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	file := newUsers(cfg, slog.New(slog.DiscardHandler))
+	if err := file.Load(); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, usageError{err}
+	}
+	return cfg, file, nil
+}
+
+// userError says which user an error is about, and who may have been meant.
+func userError(file *users.File, name string, err error) error {
+	switch {
+	case errors.Is(err, users.ErrNotFound):
+		var names []string
+		for _, u := range file.List() {
+			names = append(names, u.Name)
+		}
+		if near := config.Nearest(name, names); near != "" {
+			return fmt.Errorf("%s: %w; did you mean %q?", name, err, near)
+		}
+	case errors.Is(err, users.ErrPassword):
+		return usageError{fmt.Errorf("%s: %w", name, err)}
+	}
+	return fmt.Errorf("%s: %w", name, err)
+}
+
+// follow makes a running postern read the users at once, and ends the sessions of signOut
+// when that is a name. It returns nil when that is done, or nobody runs and the store is
+// up to date.
+func follow(ctx context.Context, cfg *config.Config, signOut, name string) error {
+	d := daemon{cfg.Control}
+	err := d.call(ctx, "/users/reload", nil, nil)
+	switch {
+	case errors.Is(err, errNoDaemon):
+		return signOutStored(ctx, cfg, signOut)
+	case err != nil:
+		return fmt.Errorf("the users file is changed for %s, but the running postern does not follow: %w", name, err)
+	case signOut == "":
+		return nil
+	}
+	return d.call(ctx, "/sessions/revoke", session.Filter{User: signOut}, nil)
+}
+
+// signOutStored ends sessions in the store of a postern that does not run.
+func signOutStored(ctx context.Context, cfg *config.Config, user string) error {
+	if path, ok := cfg.StorePath(); user == "" || ok && !exists(path) {
+		return nil
+	}
+	_, err := storedSessions(ctx, cfg, "/sessions/revoke", session.Filter{User: user})
+	return err
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return !errors.Is(err, fs.ErrNotExist)
+}
