@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"strconv"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -105,7 +106,7 @@ func (q *Query) UnmarshalYAML(n *yaml.Node) error {
 	if n.Kind == yaml.MappingNode {
 		outer = []*yaml.Node{n}
 	} else if n.Kind != yaml.SequenceNode {
-		return at(n, "must be a list of items with operator, key and value", "")
+		return at(n, "must be a list of items with operator, key and value")
 	}
 	out := Query{}
 	for _, c := range outer {
@@ -116,7 +117,7 @@ func (q *Query) UnmarshalYAML(n *yaml.Node) error {
 		}
 		all := []QueryItem{}
 		for _, m := range inner {
-			it, err := queryItem(resolve(m))
+			it, err := readQueryItem(resolve(m))
 			if err != nil {
 				return err
 			}
@@ -128,15 +129,15 @@ func (q *Query) UnmarshalYAML(n *yaml.Node) error {
 	return nil
 }
 
-func queryItem(n *yaml.Node) (QueryItem, error) {
+func readQueryItem(n *yaml.Node) (QueryItem, error) {
 	var it QueryItem
 	if n.Kind != yaml.MappingNode {
-		return it, at(n, "must be an item with operator, key and value", "")
+		return it, at(n, "must be an item with operator, key and value")
 	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		k, v := n.Content[i], resolve(n.Content[i+1])
 		if v.Kind != yaml.ScalarNode {
-			return it, at(v, k.Value+" must be a string", "")
+			return it, at(v, k.Value+" must be a string")
 		}
 		switch k.Value {
 		case "operator":
@@ -146,7 +147,7 @@ func queryItem(n *yaml.Node) (QueryItem, error) {
 		case "value":
 			it.Value, it.HasValue = v.Value, v.Tag != "!!null"
 		default:
-			return it, at(k, "unknown key "+cut(k.Value), "an item has operator, key and value")
+			return it, at(k, "unknown key "+cut(k.Value)+"; an item has operator, key and value")
 		}
 	}
 	return it, nil
@@ -160,13 +161,13 @@ func scalars(n *yaml.Node) ([]string, error) {
 	case n.Kind == yaml.ScalarNode:
 		return []string{n.Value}, nil
 	case n.Kind != yaml.SequenceNode:
-		return nil, at(n, "must be a string or a list of strings", "")
+		return nil, at(n, "must be a string or a list of strings")
 	}
 	out := make([]string, 0, len(n.Content))
 	for _, c := range n.Content {
 		c = resolve(c)
 		if c.Kind != yaml.ScalarNode || c.Tag == "!!null" {
-			return nil, at(c, "must be a string", "")
+			return nil, at(c, "must be a string")
 		}
 		out = append(out, c.Value)
 	}
@@ -181,6 +182,7 @@ func resolve(n *yaml.Node) *yaml.Node {
 	return n
 }
 
-func at(n *yaml.Node, message, hint string) *Fault {
-	return &Fault{Message: message, Hint: hint, Line: n.Line, Column: n.Column}
+// at is a fault of the YAML in the form in which yaml reports its own.
+func at(n *yaml.Node, message string) error {
+	return &yaml.TypeError{Errors: []string{"line " + strconv.Itoa(n.Line) + ": " + message}}
 }

@@ -1,57 +1,85 @@
 package policy
 
 import (
-	"net/netip"
-	"time"
+	"slices"
+	"strings"
 )
 
 // Rules is the compiled form of domains and access control: immutable and safe for
-// use by any number of goroutines.
-type Rules struct{}
-
-// Compile checks and compiles the configuration. Its error joins every fault.
-func Compile(domains []Domain, c Config) (*Rules, error) { return &Rules{}, nil }
-
-// Decide answers one request. It allocates nothing when the path is canonical already.
-func (r *Rules) Decide(req *Request, sub *Subject, now time.Time) Decision { return Decision{} }
+// use by any number of goroutines. The zero value knows no host and denies.
+type Rules struct {
+	domains  []Domain
+	ports    map[string]string // ":8443" of each domain's portal, "" for 443
+	config   Config
+	rules    []*rule
+	fallback rule // default_policy
+	index    index
+}
 
 // DomainOf returns the cookie domain of a host as received (any case, port, one
 // trailing dot), or nil. It allocates nothing.
-func (r *Rules) DomainOf(host string) *Domain { return nil }
-
-// Trace says what one rule made of a request.
-type Trace struct {
-	Rule      int
-	Name      string
-	Criterion string // the first that missed: domain, subject, networks, methods, resources, query; empty: the rule matches
-	Value     string // what the criterion was held against
-	Maybe     bool   // it matches as far as an anonymous visitor can tell: who signs in decides
+func (r *Rules) DomainOf(host string) *Domain {
+	host, ok := bareHost(host)
+	if !ok {
+		return nil
+	}
+	var buf [maxHost + 1]byte
+	lower := buf[:copy(buf[1:], host)+1]
+	lower[0] = '.'
+	lowerBytes(lower)
+	if n := r.index.hosts[string(lower[1:])]; n != nil {
+		return n.domain
+	}
+	for i := 1; i < len(lower); i++ {
+		if lower[i] == '.' {
+			if n := r.index.suffixes[string(lower[i:])]; n != nil {
+				return n.domain
+			}
+		}
+	}
+	return nil
 }
 
-// Explain decides as Decide does and says what every rule up to the deciding one made
-// of the request.
-func (r *Rules) Explain(req *Request, sub *Subject, now time.Time) (Decision, []Trace) {
-	return Decision{}, nil
+// RuleName returns the name of a rule for logs: its own, or its place, as in "rules[3]".
+// It allocates nothing.
+func (r *Rules) RuleName(i int) string {
+	switch {
+	case i == DefaultRule:
+		return "default_policy"
+	case i < 0 || i >= len(r.rules):
+		return "builtin"
+	}
+	return r.rules[i].name
 }
-
-// Application is a host that a subject may open.
-type Application struct {
-	Host string
-	URL  string
-}
-
-// Applications lists the hosts that rules name in full and that sub could open at "/",
-// at once or after a second factor.
-func (r *Rules) Applications(sub *Subject, addr netip.Addr, now time.Time) []Application { return nil }
-
-// Warnings lists what is risky in the configuration, or stricter than in Authelia.
-func (r *Rules) Warnings() []*Fault { return nil }
-
-// RuleName returns the name of a rule for logs: its own, or "rules[3]".
-func (r *Rules) RuleName(i int) string { return "" }
 
 // Len returns the number of rules.
-func (r *Rules) Len() int { return 0 }
+func (r *Rules) Len() int { return len(r.rules) }
 
-// Domains returns the cookie domains.
-func (r *Rules) Domains() []Domain { return nil }
+// Domains returns the cookie domains, in canonical form.
+func (r *Rules) Domains() []Domain { return slices.Clone(r.domains) }
+
+// IsPortal says whether a host as received is the portal of its domain.
+func (r *Rules) IsPortal(host string) bool {
+	host, ok := canonicalHost(host)
+	if !ok {
+		return false
+	}
+	n := r.index.hosts[host]
+	return n != nil && n.portal
+}
+
+// exactHosts lists the hosts that rules name in full, in the order of the rules.
+func (r *Rules) exactHosts() []string {
+	var out []string
+	seen := map[string]bool{}
+	for i := range r.config.Rules {
+		for _, s := range r.config.Rules[i].Domain {
+			s = strings.TrimSuffix(lowerASCII(s), ".")
+			if isHostname(s) && !seen[s] {
+				seen[s] = true
+				out = append(out, s)
+			}
+		}
+	}
+	return out
+}
