@@ -1,7 +1,159 @@
 package main
 
-import "github.com/urfave/cli/v2"
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"os/user"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"postern/agent/policy"
+	"postern/cmd/postern/config"
+	"postern/portal/users"
+)
 
 func (t terminal) checkCommand() *cli.Command {
-	return &cli.Command{Name: "check", Usage: "check the configuration, and say what is risky in it", Flags: []cli.Flag{configFlag(), outputFlag()}, Action: func(*cli.Context) error { return nil }}
+	return &cli.Command{
+		Name:  "check",
+		Usage: "check the configuration, and say what is risky in it",
+		Flags: []cli.Flag{
+			configFlag(), outputFlag(),
+			&cli.BoolFlag{Name: "strict", Usage: "fail when anything is risky"},
+			&cli.BoolFlag{Name: "schema", Usage: "print the JSON Schema of the configuration instead"},
+		},
+		Action: t.check,
+	}
+}
+
+// finding is one warning as JSON.
+type finding struct {
+	Path    string `json:"path"`
+	Line    int    `json:"line,omitempty"`
+	Message string `json:"message"`
+	Hint    string `json:"hint,omitempty"`
+}
+
+// report is the answer of check as JSON.
+type report struct {
+	OK       bool      `json:"ok"`
+	Config   string    `json:"config"`
+	Domains  int       `json:"domains"`
+	Rules    int       `json:"rules"`
+	Users    int       `json:"users"`
+	Warnings []finding `json:"warnings"`
+}
+
+func (t terminal) check(c *cli.Context) error {
+	if _, err := arguments(c); err != nil {
+		return err
+	}
+	if err := checkOutput(c); err != nil {
+		return err
+	}
+	if c.Bool("schema") {
+		_, err := t.Stdout.Write(config.Schema())
+		return err
+	}
+	cfg, err := loadConfig(c)
+	if err != nil {
+		return err
+	}
+	rules, err := policy.Compile(cfg.Domains, cfg.Access)
+	if err != nil {
+		return cfg.Check(err)
+	}
+	risks := cfg.Risks()
+	for _, w := range rules.Warnings() {
+		risks = append(risks, w)
+	}
+	file := newUsers(cfg, slog.New(slog.DiscardHandler))
+	more, err := lookAround(cfg, file)
+	if err != nil {
+		return err
+	}
+	var warnings config.Faults
+	errors.As(cfg.Check(errors.Join(append(risks, more...)...)), &warnings)
+	r := report{true, cfg.File(), len(cfg.Domains), rules.Len(), len(file.List()), []finding{}}
+	for _, w := range warnings {
+		r.Warnings = append(r.Warnings, finding{w.Path, w.Line, w.Message, w.Hint})
+	}
+	strict := c.Bool("strict") && len(warnings) > 0
+	r.OK = !strict
+	err = t.output(c, r, func() {
+		for _, w := range warnings {
+			fmt.Fprintln(t.Stdout, "warning:", w.Error())
+		}
+		fmt.Fprintf(t.Stdout, "%s: %s, %s, %s, default %s: %s\n", r.Config, count(r.Domains, "domain"), count(r.Rules, "rule"), count(r.Users, "user"),
+			cfg.Access.DefaultPolicy, map[bool]string{true: "ok", false: "refused by --strict"}[r.OK])
+	})
+	if err == nil && strict {
+		return silent(1)
+	}
+	return err
+}
+
+func count(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
+}
+
+// lookAround looks at what the configuration names on this machine: the users, the modes
+// of the files, the group of the socket. A users file that is broken is an error.
+func lookAround(cfg *config.Config, file *users.File) (risks []error, err error) {
+	warn := func(format string, args ...any) { risks = append(risks, fmt.Errorf(format, args...)) }
+	switch err := file.Load(); {
+	case errors.Is(err, fs.ErrNotExist):
+		warn("users.file: %s does not exist yet; make it with: postern user add NAME", cfg.Users.File)
+	case err != nil:
+		return nil, usageError{err}
+	case len(file.List()) == 0:
+		warn("users.file: %s has no users; add one with: postern user add NAME", cfg.Users.File)
+	}
+	for _, f := range []struct{ key, path string }{{"users.file", cfg.Users.File}, {"secret", cfg.Secret.File}, {"store", storeFile(cfg)}} {
+		if info, err := os.Stat(f.path); err == nil && info.Mode().Perm()&0o077 != 0 {
+			what := "can be read by others"
+			if info.Mode().Perm()&0o022 != 0 {
+				what = "can be changed by others"
+			}
+			warn("%s: %s has mode %#o and %s; run: chmod 600 %s", f.key, f.path, info.Mode().Perm(), what, f.path)
+		}
+	}
+	if g := cfg.Agent.Group; strings.HasPrefix(cfg.Agent.Listen, "unix:") && g != "" {
+		if _, err := groupID(g); err != nil {
+			warn("agent.group: %s; the agent's socket cannot be given to it", err)
+		} else if !mayGive(g) {
+			warn("agent.group: the user who runs this is not a member of %s; run postern as root or as a member", g)
+		}
+	}
+	if info, err := os.Stat(cfg.File()); err == nil && info.Mode().Perm()&0o022 != 0 {
+		warn("%s has mode %#o and can be changed by others; run: chmod go-w %s", cfg.File(), info.Mode().Perm(), cfg.File())
+	}
+	return risks, nil
+}
+
+func storeFile(cfg *config.Config) string {
+	path, _ := cfg.StorePath()
+	return path
+}
+
+// mayGive says whether this process may give a file to a group.
+func mayGive(group string) bool {
+	gid, err := groupID(group)
+	if err != nil || os.Geteuid() == 0 {
+		return err == nil
+	}
+	gids, err := os.Getgroups()
+	for _, g := range append(gids, os.Getegid()) {
+		if g == gid {
+			return true
+		}
+	}
+	me, _ := user.Current()
+	return err != nil || me == nil
 }

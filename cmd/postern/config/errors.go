@@ -34,10 +34,7 @@ func (d *document) addErrorAt(n *yaml.Node, path string, err error) {
 		f.Path = path
 	}
 	at := d.find(f.Path)
-	switch {
-	case f.Line > 0:
-		at = &yaml.Node{Line: f.Line, Column: f.Column}
-	case at == nil:
+	if at == nil {
 		at = n
 	}
 	d.fault(at, f.Path, f.Message, f.Hint)
@@ -47,7 +44,7 @@ func (d *document) addErrorAt(n *yaml.Node, path string, err error) {
 func split(err error) Fault {
 	var p *policy.Fault
 	if errors.As(err, &p) {
-		return Fault{Path: p.Path, Message: p.Message, Hint: p.Hint, Line: p.Line, Column: p.Column}
+		return Fault{Path: p.Path, Message: p.Message, Hint: p.Hint}
 	}
 	text := err.Error()
 	path := keyPath.FindString(text)

@@ -1,0 +1,75 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"strings"
+
+	"golang.org/x/net/publicsuffix"
+)
+
+// Risks are what is allowed but seldom meant: errors that begin with a key path, for Check.
+func (c *Config) Risks() []error {
+	var errs []error
+	add := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	for i, d := range c.Domains {
+		at := fmt.Sprintf("domains[%d]", i)
+		name := strings.ToLower(d.Name)
+		if suffix, _ := publicsuffix.PublicSuffix(name); suffix == name {
+			add("%s.domain: %s is a public suffix: browsers refuse its cookies, or strangers would share them", at, d.Name)
+		}
+		if d.Home == "" {
+			add("%s: has no home; who signs in without a target stays on the portal", at)
+		}
+		if u, err := url.Parse(d.Home); err == nil && d.Home != "" && u.Scheme != "https" {
+			add("%s.home: %s is not https", at, d.Home)
+		}
+		if d.TLS == "upstream" {
+			add("%s.tls: requests that reach HAProxy in plain HTTP count as https; nothing but your own proxy may reach that port", at)
+		}
+	}
+	if !local(c.Agent.Listen) {
+		add("agent.listen: whoever reaches %s can ask for verdicts; use a unix socket or the loopback", c.Agent.Listen)
+	}
+	if !local(c.Portal.Listen) {
+		add("portal.listen: %s can be reached past HAProxy; use a unix socket or the loopback", c.Portal.Listen)
+	}
+	for i, p := range c.Portal.Proxies {
+		if n, err := netip.ParsePrefix(p); err == nil && n.Bits() == 0 {
+			add("portal.trusted_proxies[%d]: %s lets everybody say where he comes from", i, p)
+		}
+	}
+	if strings.HasSuffix(c.Agent.Mode, "6") || strings.HasSuffix(c.Agent.Mode, "7") {
+		add("agent.mode: %s lets every program on this machine ask for verdicts", c.Agent.Mode)
+	}
+	if c.Session.Lifetime > 7*24*60*60*1e9 {
+		add("session.lifetime: %v is long for a session that is not remembered", c.Session.Lifetime)
+	}
+	if c.Secret.File == "" && !strings.Contains(c.secretSource(), "${") {
+		add("secret: stands in the file itself; who reads the configuration can make sessions. Use {file: …} or ${NAME}")
+	}
+	return errs
+}
+
+// secretSource is the line that the secret stands in.
+func (c *Config) secretSource() string {
+	if p, ok := c.doc.places["secret"]; ok && p.value.Line > 0 {
+		return c.doc.lines[p.value.Line-1]
+	}
+	return ""
+}
+
+// local says whether an address can be reached from this machine alone.
+func local(addr string) bool {
+	if strings.HasPrefix(addr, "unix:") {
+		return true
+	}
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}
