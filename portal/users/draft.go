@@ -9,7 +9,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// draft is a users file that is being edited. An edit writes the entry of one user anew
+// draft is a users file that is being edited. An edit writes one key or one user anew
 // and leaves every other byte of the file alone; where the file is laid out so that this
 // cannot be done, the whole file is written anew. Either way the result is read again
 // before it counts: the other users must be as before, and no comment may be gone.
@@ -20,16 +20,32 @@ type draft struct {
 
 var errLayout = errors.New("users: the layout of the file does not allow the change without loss; edit it by hand")
 
-// rewrite writes the entry of a, whose node has been changed, into the file.
-func (d *draft) rewrite(a *account) error {
+// rewrite writes one key of a, whose node has been changed or added, into the file: its
+// own lines when the entry is in block style, else the whole entry.
+func (d *draft) rewrite(a *account, key string) error {
 	return d.settle(d.list, commentsOf(d.doc), func() ([]byte, bool) {
 		lines := split(d.data)
 		from, to, ok := d.span(lines, a)
 		if !ok {
 			return nil, false
 		}
-		entry, ok := d.entry(a)
-		return join(lines[:from], entry, lines[to:]), ok
+		i := index(a.value, key)
+		k, first := a.value.Content[i], a.value.Content[0]
+		if a.value.Style&yaml.FlowStyle != 0 || first.Line == a.key.Line || first.Column <= a.key.Column {
+			entry, ok := d.lines(a.key, a.value)
+			return join(lines[:from], entry, lines[to:]), ok
+		}
+		if k.Line == 0 { // new
+			k.Column, from = first.Column, to
+		} else {
+			from = k.Line - 1
+			if i+2 < len(a.value.Content) && a.value.Content[i+2].Line > 0 {
+				to = a.value.Content[i+2].Line - 1
+			}
+			to = trim(lines, from, to, k.Column-1)
+		}
+		pair, ok := d.lines(k, a.value.Content[i+1])
+		return join(lines[:from], pair, lines[to:]), ok
 	})
 }
 
@@ -71,7 +87,7 @@ func (d *draft) add(a *account) error {
 			return nil, false
 		}
 		a.key.Column = last.key.Column
-		entry, ok := d.entry(a)
+		entry, ok := d.lines(a.key, a.value)
 		return join(lines[:to], entry, lines[to:]), ok
 	})
 }
@@ -81,7 +97,7 @@ func (d *draft) remove(a *account) error {
 	want := slices.DeleteFunc(slices.Clone(d.list), func(b *account) bool { return a == b })
 	m, lines := d.mapping(), split(d.data)
 	from, to, ok := d.span(lines, a)
-	i := slices.Index(m.Content, a.key)
+	i := index(m, a.key.Value)
 	m.Content = slices.Delete(m.Content, i, i+2)
 	comments := commentsOf(d.doc)
 	for ok && from > 0 && indent(lines[from-1]) == a.key.Column-1 && isComment(lines[from-1]) {
@@ -128,13 +144,7 @@ func (d *draft) settle(want []*account, comments []string, small func() ([]byte,
 
 // mapping is the value of `users`.
 func (d *draft) mapping() *yaml.Node {
-	top := resolve(d.doc.Content[0])
-	for i := 0; i+1 < len(top.Content); i += 2 {
-		if top.Content[i].Value == "users" {
-			return resolve(top.Content[i+1])
-		}
-	}
-	return nil // parse has seen it
+	return resolve(get(resolve(d.doc.Content[0]), "users")) // parse has seen it
 }
 
 // whole writes the whole document.
@@ -146,10 +156,11 @@ func (d *draft) whole() ([]byte, bool) {
 	return encode(d.doc, step, d.compact())
 }
 
-// entry writes one entry as lines, indented as its key says.
-func (d *draft) entry(a *account) ([]string, bool) {
-	key := *a.key
-	key.HeadComment, key.FootComment = "", "" // stand outside of the span
+// lines writes one key with its value, indented as the key says. The comments above and
+// below the key are left out: they stand in lines of their own.
+func (d *draft) lines(key, value *yaml.Node) ([]string, bool) {
+	bare := *key
+	bare.HeadComment, bare.FootComment = "", ""
 	step := 2
 	for _, b := range d.list { // as the first user has it
 		if v := b.value; v.Style&yaml.FlowStyle == 0 && len(v.Content) > 0 && v.Content[0].Column > b.key.Column {
@@ -157,17 +168,17 @@ func (d *draft) entry(a *account) ([]string, bool) {
 			break
 		}
 	}
-	text, ok := encode(&yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Content: []*yaml.Node{&key, a.value}}, step, d.compact())
+	text, ok := encode(&yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Content: []*yaml.Node{&bare, value}}, step, d.compact())
 	if !ok {
 		return nil, false
 	}
-	lines := split(text)
-	for i, l := range lines {
+	out := split(text)
+	for i, l := range out {
 		if strings.TrimSpace(l) != "" {
-			lines[i] = strings.Repeat(" ", a.key.Column-1) + l
+			out[i] = strings.Repeat(" ", key.Column-1) + l
 		}
 	}
-	return lines, true
+	return out, true
 }
 
 // compact says whether the lists of the file stand at the indent of their key.
@@ -201,13 +212,19 @@ func (d *draft) span(lines []string, a *account) (from, to int, ok bool) {
 			to = i // the end of the document
 		}
 	}
+	return from, trim(lines, from, to, col), true
+}
+
+// trim gives back the empty lines at the end of a span that begins at from, and the
+// comments that are indented no deeper than its key: they belong to what follows.
+func trim(lines []string, from, to, col int) int {
 	for to > from+1 {
 		if l := lines[to-1]; strings.TrimSpace(l) != "" && !(isComment(l) && indent(l) <= col) {
 			break
 		}
 		to--
 	}
-	return from, to, true
+	return to
 }
 
 func encode(n *yaml.Node, step int, compact bool) ([]byte, bool) {
@@ -217,5 +234,8 @@ func encode(n *yaml.Node, step int, compact bool) ([]byte, bool) {
 	if compact {
 		e.CompactSeqIndent()
 	}
-	return b.Bytes(), e.Encode(n) == nil && e.Close() == nil
+	if e.Encode(n) != nil || e.Close() != nil {
+		return nil, false
+	}
+	return b.Bytes(), true
 }

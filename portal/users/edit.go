@@ -36,14 +36,14 @@ func (f *File) setPassword(ctx context.Context, name, password string, mark *Mar
 	if err != nil {
 		return err
 	}
-	return f.change(ctx, name, func(a *account) error {
+	return f.change(ctx, name, func(a *account) (string, error) {
 		if mark != nil && a.mark() != *mark {
-			return ErrChanged
+			return "", ErrChanged
 		}
 		a.hash = hash
 		old := get(a.value, "password")
 		set(a.value, "password", scalar(hash.text, "!!str", old.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle)))
-		return nil
+		return "password", nil
 	})
 }
 
@@ -54,7 +54,11 @@ func (f *File) hash(ctx context.Context, password string) (*hashed, error) {
 		return nil, err
 	}
 	defer leave()
-	text, err := Hash(password)
+	do := Hash
+	if f.cheap != nil {
+		do = f.cheap
+	}
+	text, err := do(password)
 	if err != nil {
 		return nil, err
 	}
@@ -63,52 +67,53 @@ func (f *File) hash(ctx context.Context, password string) (*hashed, error) {
 
 // SetDisabled shuts a user out or lets him in again, by canonical name.
 func (f *File) SetDisabled(ctx context.Context, name string, disabled bool) error {
-	return f.change(ctx, name, func(a *account) error {
-		if a.Disabled != disabled {
-			a.Disabled = disabled
-			set(a.value, "disabled", scalar(fmt.Sprint(disabled), "!!bool", 0))
+	return f.change(ctx, name, func(a *account) (string, error) {
+		if a.Disabled == disabled {
+			return "", nil
 		}
-		return nil
+		a.Disabled = disabled
+		set(a.value, "disabled", scalar(fmt.Sprint(disabled), "!!bool", 0))
+		return "disabled", nil
 	})
 }
 
 // SetGroups replaces the groups of a user, by canonical name.
 func (f *File) SetGroups(ctx context.Context, name string, groups []string) error {
-	return f.change(ctx, name, func(a *account) error {
+	return f.change(ctx, name, func(a *account) (string, error) {
 		a.Groups = normal(groups)
 		if err := each("group", a.Groups, checkGroup); err != nil {
-			return err
+			return "", err
 		}
 		set(a.value, "groups", sequence(a.Groups, get(a.value, "groups")))
-		return nil
+		return "groups", nil
 	})
 }
 
 // SetEmails replaces the mail addresses of a user, by canonical name.
 func (f *File) SetEmails(ctx context.Context, name string, emails []string) error {
-	return f.change(ctx, name, func(a *account) error {
+	return f.change(ctx, name, func(a *account) (string, error) {
 		a.Emails = normal(emails)
 		if err := each("email", a.Emails, checkEmail); err != nil {
-			return err
+			return "", err
 		}
 		set(a.value, "email", addresses(a.Emails, get(a.value, "email")))
-		return nil
+		return "email", nil
 	})
 }
 
 // SetDisplayName replaces the name that people read, by canonical name; "" means the
 // name itself.
 func (f *File) SetDisplayName(ctx context.Context, name, display string) error {
-	return f.change(ctx, name, func(a *account) error {
+	return f.change(ctx, name, func(a *account) (string, error) {
 		a.DisplayName = norm.NFC.String(display)
 		if err := checkText(display); err != nil {
-			return fmt.Errorf("users: display name: %w", err)
+			return "", fmt.Errorf("users: display name: %w", err)
 		}
 		set(a.value, "displayname", scalar(a.DisplayName, "!!str", 0))
 		if display == "" {
 			a.DisplayName = a.Name
 		}
-		return nil
+		return "displayname", nil
 	})
 }
 
@@ -148,17 +153,19 @@ func (f *File) Remove(ctx context.Context, name string) error {
 	})
 }
 
-// change edits the entry of one user. do changes the account and its node alike.
-func (f *File) change(ctx context.Context, name string, do func(*account) error) error {
+// change edits one key of one user. do changes the account and its node alike, and says
+// which key; "" means none.
+func (f *File) change(ctx context.Context, name string, do func(*account) (key string, err error)) error {
 	return f.edit(ctx, false, func(d *draft) error {
 		a := d.names[name]
 		if a == nil {
 			return ErrNotFound
 		}
-		if err := do(a); err != nil {
+		key, err := do(a)
+		if err != nil || key == "" {
 			return err
 		}
-		return d.rewrite(a)
+		return d.rewrite(a, key)
 	})
 }
 

@@ -40,29 +40,36 @@ func addresses(emails []string, old *yaml.Node) *yaml.Node {
 	return sequence(emails, old)
 }
 
+// index returns where a key stands in a mapping, -1 when it does not.
+func index(m *yaml.Node, key string) int {
+	for i := 0; i+1 < len(m.Content); i += 2 {
+		if m.Content[i].Value == key {
+			return i
+		}
+	}
+	return -1
+}
+
 // get returns the value of a key, nil when there is none. Aliases are not followed: an
 // edit replaces them and leaves what they stand for alone.
 func get(m *yaml.Node, key string) *yaml.Node {
-	for i := 0; i+1 < len(m.Content); i += 2 {
-		if m.Content[i].Value == key {
-			return m.Content[i+1]
-		}
+	if i := index(m, key); i >= 0 {
+		return m.Content[i+1]
 	}
 	return nil
 }
 
 // set replaces the value of a key and keeps the comments beside it; a new key comes last.
 func set(m *yaml.Node, key string, value *yaml.Node) {
-	for i := 0; i+1 < len(m.Content); i += 2 {
-		if m.Content[i].Value == key {
-			old := m.Content[i+1]
-			value.HeadComment, value.LineComment, value.FootComment = old.HeadComment, old.LineComment, old.FootComment
-			value.Anchor = old.Anchor
-			m.Content[i+1] = value
-			return
-		}
+	i := index(m, key)
+	if i < 0 {
+		m.Content = append(m.Content, scalar(key, "!!str", 0), value)
+		return
 	}
-	m.Content = append(m.Content, scalar(key, "!!str", 0), value)
+	old := m.Content[i+1]
+	value.HeadComment, value.LineComment, value.FootComment = old.HeadComment, old.LineComment, old.FootComment
+	value.Anchor = old.Anchor
+	m.Content[i+1] = value
 }
 
 // same says whether two entries mean the same.

@@ -1,0 +1,126 @@
+package users
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// follow runs Run until the test ends.
+func follow(t *testing.T, f *File) *notes {
+	t.Helper()
+	log := newNotes()
+	f.Log = log.log()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- f.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+	return log
+}
+
+func TestRunFollowsChanges(t *testing.T) {
+	changed := strings.Replace(people(), "disabled: true", "disabled: false", 1)
+	tests := []struct {
+		how    string
+		change func(t *testing.T, path string)
+	}{
+		{"written in place", func(t *testing.T, path string) { write(t, path, changed) }},
+		{"renamed over, as editors do", func(t *testing.T, path string) {
+			write(t, path+"~new", changed)
+			if err := os.Rename(path+"~new", path); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		{"moved away and written anew, as vim does", func(t *testing.T, path string) {
+			if err := os.Rename(path, path+"~"); err != nil {
+				t.Fatal(err)
+			}
+			write(t, path, changed)
+		}},
+		{"written in pieces", func(t *testing.T, path string) {
+			w, err := os.Create(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer w.Close()
+			for l := range strings.Lines(changed) {
+				w.WriteString(l)
+			}
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.how, func(t *testing.T) {
+			f := open(t, people())
+			log := follow(t, f)
+			tt.change(t, f.Path)
+			log.wait(t, "users reloaded", 1)
+			if u, ok := f.Find("carol"); !ok || u.Disabled {
+				t.Errorf("carol is %+v, %v", u, ok)
+			}
+		})
+	}
+}
+
+func TestRunSeesWhatChangedSinceLoad(t *testing.T) {
+	f := open(t, people())
+	write(t, f.Path, "users: {}\n")
+	follow(t, f).wait(t, "users reloaded", 1)
+}
+
+func TestRunKeepsUsersOfBrokenFile(t *testing.T) {
+	f := open(t, people())
+	log := follow(t, f)
+	write(t, f.Path, "users: [\n")
+	log.wait(t, "users file refused; the old users stay", 1)
+	if len(f.List()) != 3 {
+		t.Error("the old users are gone")
+	}
+	if err := os.Remove(f.Path); err != nil {
+		t.Fatal(err)
+	}
+	log.wait(t, "users file not read; the old users stay", 1)
+	if len(f.List()) != 3 {
+		t.Error("the old users are gone")
+	}
+	write(t, f.Path, "users: {}\n")
+	log.wait(t, "users reloaded", 1)
+}
+
+// TestRunFollowsLinks: a configuration volume of Kubernetes swaps a link to a folder.
+func TestRunFollowsLinks(t *testing.T) {
+	dir := t.TempDir()
+	for name, content := range map[string]string{"one": people(), "two": "users: {}\n"} {
+		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(dir, name, "users.yml"), content)
+	}
+	link := func(to, name string) {
+		tmp := filepath.Join(dir, "tmp")
+		if err := os.Symlink(to, tmp); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(tmp, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	link("one", "..data")
+	link("..data/users.yml", "users.yml")
+	f := &File{Path: filepath.Join(dir, "users.yml")}
+	if err := f.Load(); err != nil {
+		t.Fatal(err)
+	}
+	log := follow(t, f)
+	link("two", "..data")
+	log.wait(t, "users reloaded", 1)
+	if len(f.List()) != 0 {
+		t.Error("the old users are still there")
+	}
+}
