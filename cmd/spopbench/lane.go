@@ -13,10 +13,10 @@ func (n *lane) run(end time.Time) (Outcome, error) {
 	begin := time.Now()
 	for {
 		now := time.Now()
-		if now.Before(end) {
-			due := n.due(now, begin, pace)
-			n.send(due, now, begin, pace)
-		} else if n.pending == 0 {
+		if now.Before(end) && (!n.load.Once || len(n.queue) > 0) {
+			n.send(n.due(now, begin, pace), now, begin, pace)
+			n.sendSlow()
+		} else if n.pending == 0 && !n.slow {
 			out.Elapsed = time.Since(begin)
 			return out, nil
 		}
@@ -26,7 +26,7 @@ func (n *lane) run(end time.Time) (Outcome, error) {
 			}
 			n.out = n.out[:0]
 		}
-		if n.pending == 0 {
+		if n.pending == 0 && !n.slow {
 			time.Sleep(time.Until(begin.Add(time.Duration(n.next) * pace)))
 			continue
 		}
@@ -47,6 +47,9 @@ func (n *lane) pace() time.Duration {
 // due is how many frames may be sent now.
 func (n *lane) due(now, begin time.Time, pace time.Duration) int {
 	room := n.load.InFlight - n.pending
+	if n.load.Once {
+		room = min(room, len(n.queue))
+	}
 	if pace == 0 {
 		return room
 	}
@@ -63,20 +66,43 @@ func (n *lane) send(frames int, now, begin time.Time, pace time.Duration) {
 			at = begin.Add(time.Duration(n.next) * pace)
 		}
 		n.sent[n.next%uint64(len(n.sent))] = at
-		n.out = n.appendNotify(n.out, 2*n.next+1)
+		n.out = n.appendNotify(n.out, 2*n.next+1, n.pick())
 		n.next++
 		n.pending++
 	}
 }
 
-func (n *lane) appendNotify(b []byte, stream uint64) []byte {
+// pick is the token of the next frame.
+func (n *lane) pick() string {
+	switch {
+	case n.load.Once && len(n.queue) > 0:
+		token := n.queue[0]
+		n.queue = n.queue[1:]
+		return token
+	case len(n.load.Tokens) > 0:
+		return n.load.Tokens[n.rand.IntN(len(n.load.Tokens))]
+	}
+	return ""
+}
+
+// sendSlow keeps one slow frame under way; its stream is an even number.
+func (n *lane) sendSlow() {
+	if n.load.Once || n.slow || len(n.queue) == 0 {
+		return
+	}
+	n.out = n.appendNotify(n.out, 2*uint64(len(n.queue)), n.queue[0])
+	n.queue = n.queue[1:]
+	n.slow = true
+}
+
+func (n *lane) appendNotify(b []byte, stream uint64, token string) []byte {
 	at := len(b)
 	b = append(b, 0, 0, 0, 0, typeNotify, 0, 0, 0, 1)
 	b = appendUvarint(b, stream)
 	b = append(b, 1)
 	b = append(b, n.head...)
 	if n.tail != nil {
-		b = append(b, n.load.Tokens[n.rand.IntN(len(n.load.Tokens))]...)
+		b = append(b, token...)
 		b = append(b, n.tail...)
 	}
 	size := len(b) - at - 4
@@ -103,6 +129,10 @@ func (n *lane) receive(out *Outcome) error {
 		rest = rest[size:]
 		if kind != typeACK || !bytes.HasSuffix(payload, n.want) {
 			return fmt.Errorf("frame of type %d for stream %d is not verdict %s: %q", kind, stream, n.load.Want, payload)
+		}
+		if stream%2 == 0 {
+			n.slow = false
+			continue
 		}
 		sent := n.sent[(stream-1)/2%uint64(len(n.sent))]
 		out.Latency.RecordValue(max(1000, now.Sub(sent).Nanoseconds()))

@@ -24,6 +24,8 @@ type Load struct {
 	Rate     float64 // frames a second over all connections; 0: as fast as answers come
 	Host     string
 	Tokens   []string // one is picked at random for each frame; none: anonymous
+	Slow     []string // one of these is always under way on each connection, beside the others
+	Once     bool     // every token once, in order, instead
 	Want     string   // the verdict that every answer must have
 }
 
@@ -97,17 +99,28 @@ func (l Load) Run(ctx context.Context, d time.Duration) (Outcome, error) {
 	return total, err
 }
 
+// share is the queue of one of the connections.
+func (l Load) share(i int) []string {
+	all := l.Slow
+	if l.Once {
+		all = l.Tokens
+	}
+	return all[len(all)*i/l.Conns : len(all)*(i+1)/l.Conns]
+}
+
 // lane is one connection of a Load.
 type lane struct {
 	load    Load
 	conn    net.Conn
 	rand    *rand.Rand
-	head    []byte // payload before the token, and after it
+	queue   []string // with Once: the tokens that are left; else the slow ones
+	head    []byte   // payload before the token, and after it
 	tail    []byte
 	want    []byte
 	sent    []time.Time // by frame id modulo its length; zero: free
 	next    uint64
 	pending int
+	slow    bool // a slow frame is under way
 	in, out []byte
 }
 
@@ -130,7 +143,7 @@ func (l Load) open(ctx context.Context, seed uint64) (*lane, error) {
 	}
 	head, tail := l.payload()
 	want := appendText([]byte{1, 3, 2}, agent.VarVerdict, l.Want)
-	return &lane{load: l, conn: conn, rand: rand.New(rand.NewPCG(seed, 1)), head: head, tail: tail, want: want,
+	return &lane{load: l, conn: conn, queue: l.share(int(seed)), rand: rand.New(rand.NewPCG(seed, 1)), head: head, tail: tail, want: want,
 		sent: make([]time.Time, 4096), in: make([]byte, 0, 256<<10), out: make([]byte, 0, 256<<10)}, nil
 }
 

@@ -1,0 +1,242 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// programs are the paths of what is measured.
+type programs struct {
+	postern string
+	self    string            // spopbench, for the constant agent
+	haproxy map[string]string // series -> path
+	series  []string          // in order
+}
+
+// rig is everything that runs for one version of HAProxy: three of it, and two agents.
+type rig struct {
+	postern, constant *proc
+	proxies           []*proc
+	addr              map[string]string // "none", "constant", "postern" -> host:port
+	token             string
+}
+
+// stop ends everything.
+func (r *rig) stop() {
+	for _, p := range append(r.proxies, r.postern, r.constant) {
+		if p != nil {
+			p.stop()
+		}
+	}
+}
+
+// startPostern starts `postern serve` and waits until it accepts.
+func startPostern(ctx context.Context, p programs, s site) (*proc, error) {
+	serve, err := start(ctx, p.postern, "serve", "--config", s.path("postern.yml"))
+	if err != nil {
+		return nil, err
+	}
+	if err := serve.until("listening", func() bool { return accepts("unix", s.socket()) }); err != nil {
+		serve.stop()
+		return nil, err
+	}
+	return serve, nil
+}
+
+// newRig starts it all for one series.
+func newRig(ctx context.Context, p programs, series, dir string) (_ *rig, err error) {
+	r := &rig{addr: map[string]string{}}
+	defer func() {
+		if err != nil {
+			r.stop()
+		}
+	}()
+	s, err := newSite(dir, 12)
+	if err != nil {
+		return nil, err
+	}
+	tokens, err := s.addSessions(ctx, 1)
+	if err != nil {
+		return nil, err
+	}
+	r.token = tokens[0]
+	if r.postern, err = startPostern(ctx, p, s); err != nil {
+		return nil, err
+	}
+	constant := s.path("constant.sock")
+	if r.constant, err = start(ctx, p.self, "constant", "--listen", constant); err != nil {
+		return nil, err
+	}
+	if err := r.constant.until("listening", func() bool { return accepts("unix", constant) }); err != nil {
+		return nil, err
+	}
+	cfg, spoe, err := generate(ctx, p, s, series)
+	if err != nil {
+		return nil, err
+	}
+	other := s.path("constant.cfg")
+	text, err := os.ReadFile(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(other, bytes.ReplaceAll(text, []byte(s.socket()), []byte(constant)), 0o600); err != nil {
+		return nil, err
+	}
+	for _, f := range []struct{ name, cfg, spoe string }{{"none", "", ""}, {"constant", other, spoe}, {"postern", cfg, spoe}} {
+		if err := r.startProxy(ctx, p.haproxy[series], s, f.name, f.cfg, f.spoe); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+// generate has Postern write HAProxy's files.
+func generate(ctx context.Context, p programs, s site, series string) (cfg, spoe string, err error) {
+	out, err := exec.CommandContext(ctx, p.postern, "haproxy", "--config", s.path("postern.yml"), "--version", series, "--out", s.dir).CombinedOutput()
+	if err != nil {
+		return "", "", fmt.Errorf("postern haproxy: %w\n%s", err, out)
+	}
+	return s.path("postern.cfg"), s.path("spoe.conf"), nil
+}
+
+func (r *rig) startProxy(ctx context.Context, path string, s site, name, cfg, spoe string) error {
+	addr, err := freePort()
+	if err != nil {
+		return err
+	}
+	files, err := s.frontend(name, addr, cfg, spoe)
+	if err != nil {
+		return err
+	}
+	args := []string{"-db"}
+	for _, f := range files {
+		args = append(args, "-f", f)
+	}
+	proxy, err := start(ctx, path, args...)
+	if err != nil {
+		return err
+	}
+	r.proxies = append(r.proxies, proxy)
+	r.addr[name] = addr
+	return proxy.until("listening", func() bool { return accepts("tcp", addr) })
+}
+
+// mode is one kind of request against one of the proxies.
+type mode struct {
+	name   string
+	proxy  string // key of rig.addr
+	host   string
+	cookie bool
+	status int
+}
+
+func modes() []mode {
+	return []mode{
+		{"no filter", "none", "app.example.com", true, 200},
+		{"constant agent", "constant", "app.example.com", true, 200},
+		{"valid session", "postern", "app.example.com", true, 200},
+		{"anonymous", "postern", "app.example.com", false, 302},
+		{"bypass", "postern", "public.example.com", false, 200},
+		{"deny", "postern", "deny.example.com", true, 403},
+	}
+}
+
+func (r *rig) cookie(m mode) string {
+	if !m.cookie {
+		return ""
+	}
+	return "__Secure-postern=" + r.token
+}
+
+// agent is the process that answers a mode; nil when none does.
+func (r *rig) agent(m mode) *proc {
+	switch m.proxy {
+	case "constant":
+		return r.constant
+	case "postern":
+		return r.postern
+	}
+	return nil
+}
+
+// wrkResult is what wrk prints at its end.
+var wrkResult = regexp.MustCompile(`(?m)^\s*(\d+) requests in ([\d.]+)(ms|s|m),`)
+
+// saturate runs wrk with 64 connections and returns requests a second and the agent's
+// processor time for each request.
+func (r *rig) saturate(ctx context.Context, m mode, d time.Duration) (rate float64, cpu time.Duration, err error) {
+	check := Rate{Addr: r.addr[m.proxy], Request: request(m.host, r.cookie(m)), Conns: 1, Rate: 100, Status: m.status}
+	if _, err := check.Run(ctx, 50*time.Millisecond); err != nil {
+		return 0, 0, fmt.Errorf("%s: %w", m.name, err)
+	}
+	args := []string{"-t1", "-c64", "-d" + strconv.FormatFloat(d.Seconds(), 'f', -1, 64) + "s", "-H", "Host: " + m.host,
+		"-H", "Accept: text/html,*/*;q=0.8", "-H", "Sec-Fetch-Mode: navigate", "-H", "Sec-Fetch-Dest: document"}
+	if m.cookie {
+		args = append(args, "-H", "Cookie: "+r.cookie(m))
+	}
+	before, err := cpuOf(r.agent(m))
+	if err != nil {
+		return 0, 0, err
+	}
+	out, err := exec.CommandContext(ctx, "wrk", append(args, "http://"+r.addr[m.proxy]+"/projects/42/board?view=week")...).Output()
+	if err != nil {
+		return 0, 0, fmt.Errorf("wrk: %w", err)
+	}
+	after, err := cpuOf(r.agent(m))
+	if err != nil {
+		return 0, 0, err
+	}
+	requests, elapsed, err := parseWrk(out)
+	if err != nil {
+		return 0, 0, err
+	}
+	return requests / elapsed.Seconds(), time.Duration(float64(after-before) / requests), nil
+}
+
+func cpuOf(p *proc) (time.Duration, error) {
+	if p == nil {
+		return 0, nil
+	}
+	return p.cpu()
+}
+
+func parseWrk(out []byte) (requests float64, elapsed time.Duration, err error) {
+	f := wrkResult.FindSubmatch(out)
+	if f == nil {
+		return 0, 0, fmt.Errorf("wrk printed no result:\n%s", out)
+	}
+	if bytes.Contains(out, []byte("Socket errors")) {
+		return 0, 0, fmt.Errorf("wrk had errors:\n%s", out)
+	}
+	if requests, err = strconv.ParseFloat(string(f[1]), 64); err != nil {
+		return 0, 0, err
+	}
+	elapsed, err = time.ParseDuration(string(f[2]) + string(f[3]))
+	return requests, elapsed, err
+}
+
+// parseHaproxies reads flags like 2.6=/path.
+func parseHaproxies(list []string) (map[string]string, []string, error) {
+	paths, series := map[string]string{}, []string{}
+	for _, item := range list {
+		name, path, ok := strings.Cut(item, "=")
+		if !ok {
+			return nil, nil, fmt.Errorf("--haproxy %s: not SERIES=PATH", item)
+		}
+		abs, err := filepath.Abs(path)
+		if err != nil {
+			return nil, nil, err
+		}
+		paths[name] = abs
+		series = append(series, name)
+	}
+	return paths, series, nil
+}
