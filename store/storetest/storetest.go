@@ -1,0 +1,22 @@
+// Package storetest is the suite that every engine of the store passes: the promises of
+// each Keeper, as tests.
+//
+// It does not test what is an engine's own: locks, files, damage, migrations.
+package storetest
+
+import (
+	"testing"
+
+	"postern/agent/session"
+)
+
+// Store is every Keeper that the suite knows.
+type Store interface {
+	session.Keeper
+}
+
+// Run holds the stores that open makes to every promise. Each call of open gives an
+// empty store of its own, which is closed by t.Cleanup.
+func Run(t *testing.T, open func(t *testing.T) Store) {
+	t.Run("sessions", func(t *testing.T) { sessions(t, open) })
+}
