@@ -22,7 +22,7 @@ func (s *site) showSignedIn(v *visit) error {
 	subject := subjectOf(v.session)
 	return s.render(v, page{Name: "signedin", Status: http.StatusOK, Title: "signedin.title", Body: signedInBody{
 		Session: v.session, Home: v.host.Home,
-		Applications: s.Rules().Applications(&subject, v.addr, s.now()),
+		Applications: s.Rules().Applications(&subject, s.now()),
 	}})
 }
 
