@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"slices"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -98,7 +99,8 @@ func (d *directory) canonical(name string) string {
 	if a := d.find(name); a != nil {
 		return a.Name
 	}
-	f := clip(fold(typed(name)), maxName)
+	f := fold(typed(name))
+	f = strings.TrimSpace(strings.ToValidUTF8(f[:min(len(f), maxName)], "")) // a character that was cut goes
 	if a := d.folded[f]; a != nil {
 		return a.Name
 	}

