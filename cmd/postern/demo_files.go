@@ -79,14 +79,11 @@ func (d *demo) writeUsers(ctx context.Context, path string) error {
 
 // files are HAProxy's, in the order in which it reads them.
 func (d *demo) files() []string {
-	if d.form == haproxy.Block {
-		return []string{d.path("global.cfg"), d.path("site.cfg")}
-	}
 	return []string{d.path("global.cfg"), d.path("postern.cfg"), d.path("site.cfg")}
 }
 
 func (d *demo) writeHAProxy(ctx context.Context, cfg *config.Config) error {
-	v, err := installedVersion(ctx, d.program)
+	v, err := haproxy.Installed(ctx, d.program)
 	if err != nil {
 		return err
 	}
@@ -94,34 +91,15 @@ func (d *demo) writeHAProxy(ctx context.Context, cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
-	bind := d.listen + " ssl crt " + d.path("postern.pem") + " alpn h2,http/1.1"
-	host := "auth." + demoDomain
-	site := fmt.Sprintf(demoSite, "from postern", bind, "", d.path("spoe.conf"), host, "from postern-base", d.path("app.sock"))
-	if d.form == haproxy.Block {
-		return errors.New("demo: --form block comes with the block form of the rules")
+	s := site{
+		bind: d.listen + " ssl crt " + d.path("postern.pem") + " alpn h2,http/1.1",
+		spoe: d.path("spoe.conf"), portal: "auth." + demoDomain, application: "unix@" + d.path("app.sock"),
 	}
+	postern, own := s.files(generated, d.form)
 	return errors.Join(
-		os.WriteFile(d.path("spoe.conf"), generated.SPOE, 0o600),
-		os.WriteFile(d.path("postern.cfg"), generated.Config, 0o600),
 		os.WriteFile(d.path("global.cfg"), []byte("global\n    maxconn 1000\n    log stdout format raw local0 notice\n"), 0o600),
-		os.WriteFile(d.path("site.cfg"), []byte(site), 0o600),
+		os.WriteFile(d.path("spoe.conf"), generated.SPOE, 0o600),
+		os.WriteFile(d.path("postern.cfg"), postern, 0o600),
+		os.WriteFile(d.path("site.cfg"), own, 0o600),
 	)
-}
-
-const demoSite = `frontend www %s
-    bind %s
-%s    filter spoe engine postern config %s
-    use_backend postern_portal if { hdr(host),lower,field(1,:) %s }
-    default_backend sample
-
-backend sample %s
-    server app unix@%s
-`
-
-// haproxyConfig is what HAProxy's files take from the configuration.
-func haproxyConfig(cfg *config.Config, spoe string) haproxy.Config {
-	return haproxy.Config{
-		Domains: cfg.Domains, Cookie: cfg.Session.Cookie, Agent: cfg.Agent.Listen, Portal: cfg.Portal.Listen,
-		Headers: cfg.Headers, SPOE: spoe,
-	}
 }

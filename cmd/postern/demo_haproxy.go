@@ -11,8 +11,6 @@ import (
 	"sync"
 	"syscall"
 	"time"
-
-	"postern/haproxy"
 )
 
 // findHAProxy returns the program to run. Folders that only root has in PATH are looked
@@ -36,19 +34,6 @@ func findHAProxy(program string) (string, error) {
   Alpine:          sudo apk add haproxy
   macOS:           brew install haproxy
 or name the program with --haproxy PATH`)
-}
-
-// installedVersion asks a HAProxy which one it is.
-func installedVersion(ctx context.Context, program string) (haproxy.Version, error) {
-	out, err := exec.CommandContext(ctx, program, "-v").Output()
-	if err != nil {
-		return haproxy.Version{}, fmt.Errorf("%s -v: %w", program, err)
-	}
-	v, err := haproxy.ParseVersion(string(out))
-	if err != nil {
-		return v, fmt.Errorf("%s -v: %w", program, err)
-	}
-	return v, nil
 }
 
 // runHAProxy runs HAProxy until ctx ends; that it ends before is an error that holds what

@@ -25,8 +25,7 @@ import (
 // MaxSize is the largest configuration file that is read, in bytes.
 const MaxSize = 4 << 20
 
-// Config is one postern.yml. Paths in it are absolute or relative to the working
-// directory, never to the file any more.
+// Config is one postern.yml. Paths in it are absolute.
 type Config struct {
 	Domains []policy.Domain `yaml:"domains"`
 	Agent   agent.Config    `yaml:"agent"`
@@ -101,7 +100,11 @@ func Parse(path string, data []byte, lookup func(string) (string, bool)) (*Confi
 	c.file, c.doc = path, d
 	d.read(data, &c)
 	if len(d.faults) == 0 {
-		c.resolve(filepath.Dir(path))
+		dir, err := filepath.Abs(filepath.Dir(path))
+		if err != nil {
+			return nil, err
+		}
+		c.resolve(dir)
 		d.addError(c.validate())
 	}
 	if len(d.faults) > 0 {
@@ -156,7 +159,7 @@ type validator interface{ Validate() error }
 // validate joins the faults of every part, each beginning with its key path.
 func (c *Config) validate() error {
 	var errs []error
-	for _, part := range []any{c.Agent, c.Portal, c.Users, c.Session, c.Headers} {
+	for _, part := range []any{c.Agent, c.Portal, c.Users, c.Session} {
 		if v, ok := part.(validator); ok {
 			errs = append(errs, v.Validate())
 		}

@@ -6,8 +6,6 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
-
-	"golang.org/x/net/publicsuffix"
 )
 
 // Risks are what is allowed but seldom meant: errors that begin with a key path, for Check.
@@ -16,10 +14,6 @@ func (c *Config) Risks() []error {
 	add := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	for i, d := range c.Domains {
 		at := fmt.Sprintf("domains[%d]", i)
-		name := strings.ToLower(d.Name)
-		if suffix, _ := publicsuffix.PublicSuffix(name); suffix == name {
-			add("%s.domain: %s is a public suffix: browsers refuse its cookies, or strangers would share them", at, d.Name)
-		}
 		if d.Home == "" {
 			add("%s: has no home; who signs in without a target stays on the portal", at)
 		}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+
+	"postern/haproxy"
 )
 
 // validateOwn checks what no other package owns.
@@ -46,36 +48,21 @@ func (l Log) validate() error {
 	return errors.Join(errs...)
 }
 
-// validateHeaders refuses names that are no header names, that come twice, or that
-// HAProxy or HTTP itself need: the rules delete them from what clients send.
+// validateHeaders checks each name as package haproxy does, and that none comes twice.
 func (c *Config) validateHeaders() []error {
 	var errs []error
 	seen := map[string]string{}
-	for _, h := range []struct{ key, name string }{
-		{"user", c.Headers.User}, {"groups", c.Headers.Groups}, {"name", c.Headers.Name}, {"email", c.Headers.Email},
+	h := c.Headers
+	for _, n := range []struct{ key, name string }{
+		{"user", h.User}, {"groups", h.Groups}, {"name", h.Name}, {"email", h.Email}, {"assertion", h.Assertion},
 	} {
-		if h.name == "" {
-			continue
+		lower := strings.ToLower(n.name)
+		if err := (haproxy.Headers{User: n.name}).Validate(); err != nil {
+			errs = append(errs, fmt.Errorf("headers.%s: %w", n.key, err))
+		} else if other := seen[lower]; other != "" && n.name != "" {
+			errs = append(errs, fmt.Errorf("headers.%s: %s is the name of headers.%s already", n.key, n.name, other))
 		}
-		lower := strings.ToLower(h.name)
-		switch {
-		case strings.Trim(lower, headerRunes) != "":
-			errs = append(errs, fmt.Errorf("headers.%s: %q is not a header name; write letters, digits and hyphens", h.key, h.name))
-		case reserved[lower]:
-			errs = append(errs, fmt.Errorf("headers.%s: %s carries something else; choose a name of its own", h.key, h.name))
-		case seen[lower] != "":
-			errs = append(errs, fmt.Errorf("headers.%s: %s is the name of headers.%s already", h.key, h.name, seen[lower]))
-		}
-		seen[lower] = h.key
+		seen[lower] = n.key
 	}
 	return errs
-}
-
-const headerRunes = "abcdefghijklmnopqrstuvwxyz0123456789-"
-
-var reserved = map[string]bool{
-	"accept": true, "authorization": true, "connection": true, "content-length": true, "content-type": true,
-	"cookie": true, "expect": true, "host": true, "keep-alive": true, "origin": true, "proxy-authorization": true,
-	"referer": true, "set-cookie": true, "te": true, "trailer": true, "transfer-encoding": true, "upgrade": true,
-	"user-agent": true, "via": true,
 }

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+
+	"postern/cmd/postern/config"
+	"postern/haproxy"
+)
+
+// site is a small configuration of one's own around the generated files: what an operator
+// adds to them.
+type site struct {
+	bind        string // arguments of bind
+	spoe        string // path of spoe.conf
+	portal      string // hosts of the portals, with blanks between
+	application string // address of the application's server
+}
+
+// endOfBlock is the line of postern.cfg, in the block form, that parts the lines of the
+// frontend from the sections behind it.
+const endOfBlock = "    # ---- end of the block"
+
+// files returns postern.cfg and the site's own file, to be read in this order. In the
+// block form the rules stand in the frontend of the second, and the first is empty.
+func (s site) files(generated haproxy.Files, form haproxy.Form) (postern, own []byte) {
+	frontend, base, block, sections := "www from postern", "sample from postern-base", "", []byte(nil)
+	if form == haproxy.Block {
+		lines, behind, _ := bytes.Cut(generated.Config, []byte(endOfBlock))
+		_, sections, _ = bytes.Cut(behind, []byte("\n"))
+		frontend, base, block = "www", "sample", string(lines)
+		generated.Config = []byte("defaults\n    mode http\n    log global\n    timeout connect 5s\n    timeout client 1m\n    timeout server 1m\n")
+	}
+	own = fmt.Appendf(nil, `frontend %s
+    bind %s
+    filter spoe engine postern config %s
+%s
+    use_backend postern_portal if { hdr(host),lower,field(1,:) %s }
+    default_backend sample
+
+backend %s
+    http-request deny deny_status 503 unless { var(txn.postern_passed) -m bool }
+    server app %s
+`, frontend, s.bind, s.spoe, block, s.portal, base, s.application)
+	return generated.Config, append(own, sections...)
+}
+
+// haproxyConfig is what HAProxy's files take from the configuration.
+func haproxyConfig(cfg *config.Config, spoe string) haproxy.Config {
+	return haproxy.Config{
+		Domains: cfg.Domains, Cookie: cfg.Session.Cookie, Agent: cfg.Agent.Listen, Portal: cfg.Portal.Listen,
+		Headers: cfg.Headers, SPOE: spoe,
+	}
+}
