@@ -13,10 +13,12 @@ import (
 // Store is every Keeper that the suite knows.
 type Store interface {
 	session.Keeper
+	Factors
 }
 
 // Run holds the stores that open makes to every promise. Each call of open gives an
 // empty store of its own, which is closed by t.Cleanup.
 func Run(t *testing.T, open func(t *testing.T) Store) {
 	t.Run("sessions", func(t *testing.T) { sessions(t, open) })
+	t.Run("factors", func(t *testing.T) { factors(t, open) })
 }
