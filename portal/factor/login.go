@@ -99,7 +99,7 @@ func (w *WebAuthn) FinishLogin(ctx context.Context, a Assertion, now time.Time) 
 	}
 	// The signature is right: from here on an answer can be told from its replay, and a
 	// copied passkey from a forged counter.
-	if err := w.Spent.Spend(ctx, signed.key(), signed.expires, now); err != nil {
+	if err := signed.spend(ctx, w.Spent, now); err != nil {
 		return Proof{}, err
 	}
 	auth := parsed.Response.AuthenticatorData

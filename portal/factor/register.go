@@ -79,7 +79,7 @@ func (w *WebAuthn) FinishRegistration(ctx context.Context, reg Registration, now
 	if r.Sealed, err = w.seal(r, c); err != nil {
 		return Device{}, err
 	}
-	if err := w.Spent.Spend(ctx, signed.key(), signed.expires, now); err != nil {
+	if err := signed.spend(ctx, w.Spent, now); err != nil {
 		return Device{}, err
 	}
 	if err := add(ctx, w.Keeper, r, reg.Level); err != nil {

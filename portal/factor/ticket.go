@@ -1,6 +1,7 @@
 package factor
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/rand"
 	"encoding/base64"
@@ -131,7 +132,12 @@ func (s signed) boundTo(bound string) bool {
 	return hmac.Equal(s.mac[:], want[:])
 }
 
-// key is what a SpentKeeper remembers of the ticket.
-func (s signed) key() [32]byte {
-	return s.keys.mac("spent "+s.purpose, string(s.id[:]))
+// clocks is how far the clocks of two nodes may be apart: what is spent is remembered
+// that much longer than it is valid.
+const clocks = 10 * time.Minute
+
+// spend marks the ticket as used, for exactly one caller; ErrSpent for the others.
+func (s signed) spend(ctx context.Context, k SpentKeeper, now time.Time) error {
+	key := s.keys.mac("spent "+s.purpose, string(s.id[:]))
+	return k.Spend(ctx, key, s.expires.Add(clocks), now)
 }

@@ -45,7 +45,7 @@ func (t *Tokens) SpendReset(ctx context.Context, token string, version func(user
 	if err != nil {
 		return "", err
 	}
-	if err := t.Spent.Spend(ctx, s.key(), s.expires, now); err != nil {
+	if err := s.spend(ctx, t.Spent, now); err != nil {
 		return "", err
 	}
 	return s.user, nil
@@ -94,7 +94,7 @@ func (t *Tokens) SpendNotMe(ctx context.Context, token string, now time.Time) (E
 	if err != nil {
 		return Event{}, err
 	}
-	if err := t.Spent.Spend(ctx, s.key(), s.expires, now); err != nil {
+	if err := s.spend(ctx, t.Spent, now); err != nil {
 		return Event{}, err
 	}
 	return e, nil

@@ -148,7 +148,7 @@ func (t *TOTP) Confirm(ctx context.Context, c Confirmation, now time.Time) (Devi
 		Count:  step,
 	}
 	r.Sealed = t.Keys.Seal(r.row(), plain)
-	if err := t.Spent.Spend(ctx, signed.key(), signed.expires, now); err != nil {
+	if err := signed.spend(ctx, t.Spent, now); err != nil {
 		return Device{}, err
 	}
 	if err := add(ctx, t.Keeper, r, c.Level); err != nil {
