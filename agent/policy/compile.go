@@ -21,19 +21,19 @@ func Compile(domains []Domain, cfg Config) (*Rules, error) {
 		portals[i], r.ports[r.domains[i].Name] = c.portal(i, &r.domains[i])
 	}
 	c.nameNetworks(cfg.Networks)
-	named := make([][]namedHost, len(cfg.Rules))
+	r.named = make([][]namedHost, len(cfg.Rules))
 	names := map[string]int{}
 	for i := range cfg.Rules {
 		c.at = fmt.Sprintf("access_control.rules[%d]", i)
 		compiled := c.rule(&cfg.Rules[i])
 		compiled.name = c.ruleName(cfg.Rules[i].Name, i, names)
 		r.rules = append(r.rules, compiled)
-		named[i] = c.named
+		r.named[i] = c.named
 	}
 	if len(c.faults) > 0 {
 		return nil, errors.Join(c.faults...)
 	}
-	r.index = *buildIndex(r.domains, portals, r.rules, named, flattenBudget)
+	r.index = *buildIndex(r.domains, portals, r.rules, r.named, flattenBudget)
 	return r, nil
 }
 

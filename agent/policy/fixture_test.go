@@ -65,3 +65,9 @@ func bob(l Level) *Subject {
 	s.User, s.Groups = "bob", []string{"admins"}
 	return s
 }
+
+// addrOf is an address, or none.
+func addrOf(s string) netip.Addr {
+	a, _ := netip.ParseAddr(s)
+	return a
+}

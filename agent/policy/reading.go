@@ -46,31 +46,30 @@ func appendUnreserved(out []byte, s string) []byte {
 	return out
 }
 
-// decode returns a reshaped path percent-decoded once. Encoded slashes become slashes
-// or, where literal, stay as they were received.
+// decode returns a reshaped path percent-decoded once. Encoded slashes, of which several
+// in a row count as one, become slashes or, where literal, stay as they were received.
 func decode(p string, literal bool) string {
 	if strings.IndexByte(p, '%') < 0 {
 		return p
 	}
 	out := make([]byte, 0, len(p))
-	for i := 0; i < len(p); i++ {
-		n := slashLen(p[i:])
-		if n > 1 && literal {
-			out = append(out, p[i:i+n]...)
-			i += n - 1
-			continue
-		}
-		if n > 1 {
-			out = append(out, '/')
-			i += n - 1
+	for i := 0; i < len(p); {
+		if n := slashLen(p[i:]); n != 0 {
+			if n > 1 && literal {
+				out = append(out, p[i:i+n]...)
+			} else if k := len(out); k == 0 || out[k-1] != '/' {
+				out = append(out, '/')
+			}
+			i += n
 			continue
 		}
 		if c, ok := unhex(p[i:]); ok {
 			out = append(out, c)
-			i += 2
+			i += 3
 			continue
 		}
 		out = append(out, p[i])
+		i++
 	}
 	return string(out)
 }

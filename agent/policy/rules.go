@@ -11,6 +11,7 @@ type Rules struct {
 	domains  []Domain
 	ports    map[string]string // ":8443" of each domain's portal, "" for 443
 	config   Config
+	named    [][]namedHost // what each rule says about hosts
 	rules    []*rule
 	fallback rule // default_policy
 	index    index
