@@ -21,7 +21,7 @@ const (
 // was one too many. The count is the browser's own business: whoever forges it stops
 // only himself.
 func (s *site) bounced(v *visit) bool {
-	sum := sha256.Sum256([]byte(v.target.URL))
+	sum := sha256.Sum256([]byte(v.target.Host + v.target.Path))
 	to := hex.EncodeToString(sum[:6])
 	n, now := 0, s.now()
 	if value, _ := v.cookies.get(cookieBounce); value != "" {

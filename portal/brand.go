@@ -22,7 +22,9 @@ func openBrand(b Brand) (*brand, error) {
 	if err != nil {
 		return nil, fmt.Errorf("portal.branding.accent: %w", err)
 	}
-	out := &brand{Name: b.Name, Links: b.Links, files: map[string][]byte{"brand.css": brandCSS(accent)}}
+	out := &brand{Name: b.Name, Links: b.Links, files: map[string][]byte{
+		"brand.css": brandCSS(accent), "icon.svg": icon(accent),
+	}}
 	if b.Logo != "" {
 		body, err := readAsset("portal.branding.logo", b.Logo)
 		if err != nil {
@@ -40,6 +42,14 @@ func openBrand(b Brand) (*brand, error) {
 		out.files[out.CSS] = body
 	}
 	return out, nil
+}
+
+// icon is the mark as browsers show it beside the title, in the accent.
+func icon(accent colour) []byte {
+	return fmt.Appendf(nil, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">`+
+		`<path fill="%s" d="M4 29V15.5C4 8.6 9.4 3 16 3s12 5.6 12 12.5V29z"/>`+
+		`<path fill="#fff" d="M10 29V16.2c0-3.5 2.7-6.4 6-6.4s6 2.9 6 6.4V29z"/>`+
+		`<path fill="%s" d="M16 9.8c3.3 0 6 2.9 6 6.4V29l-6-3.6z"/></svg>`+"\n", accent, accent.mix(white, 0.55))
 }
 
 // logoType is the extension of a picture that browsers show, "" for anything else.

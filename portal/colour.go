@@ -87,14 +87,18 @@ func (c colour) hover() colour {
 	return c.mix(white, 0.18)
 }
 
-// gates is how many arches the picture beside the form has.
+// gates is how many shades the picture beside the form has.
 const gates = 6
+
+// daylight is what shines through the gate, whatever the accent.
+var daylight = colour{1, 0.972, 0.91}
 
 // gate is the colour of one arch, from the wall to the light at its end.
 func (c colour) gate(i int, dark bool) colour {
-	t := float64(i) / (gates - 1)
 	if dark {
-		return c.mix(black, 0.72).mix(c.mix(white, 0.25), t*t*0.9)
+		share := [gates]float64{0, 0.05, 0.13, 0.25, 0.43, 0.8}[i]
+		return c.mix(black, 0.74).mix(c.mix(daylight, 0.7), share)
 	}
-	return c.mix(black, 0.12).mix(white, 0.92*t)
+	share := [gates]float64{0, 0.13, 0.29, 0.48, 0.7, 1}[i]
+	return c.mix(black, 0.22).mix(daylight, share)
 }

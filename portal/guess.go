@@ -20,7 +20,8 @@ type limiter struct {
 	settled chan struct{} // closed, and replaced, whenever an attempt ends
 }
 
-// subject is what is counted: a user or an address, hashed so that all take the same room.
+// subject is what is counted: a user, an address, or a user in a browser that he has
+// signed in with before; hashed so that all take the same room.
 type subject struct {
 	kind byte
 	hash [16]byte
@@ -30,6 +31,7 @@ type subject struct {
 const (
 	byUser    = 'u'
 	byAddress = 'a'
+	byBrowser = 'b'
 )
 
 // count is what is known of one subject.
@@ -55,6 +57,11 @@ func newLimiter(limits Guesses) *limiter {
 
 // subjectUser counts guesses at a user, by canonical name.
 func subjectUser(canonical string) subject { return makeSubject(byUser, canonical) }
+
+// subjectBrowser counts guesses at a user from a browser that is known by him.
+func subjectBrowser(browser, canonical string) subject {
+	return makeSubject(byBrowser, browser+"\x00"+canonical)
+}
 
 // subjectAddress counts guesses from an address: IPv6 by /64, for that is what one line gets.
 func subjectAddress(a netip.Addr) (subject, bool) {
@@ -197,7 +204,7 @@ func (a *attempt) fail(now time.Time) {
 // password could otherwise guess at others without end.
 func (a *attempt) succeed() {
 	a.settle(func(s subject, c *count) {
-		if s.kind == byUser {
+		if s.kind != byAddress {
 			c.failed, c.waits, c.until = nil, 0, time.Time{}
 		}
 	})

@@ -93,7 +93,6 @@ func openHouse(t *testing.T, change ...func(*Server)) *house {
 	h.users = &users.File{Path: filepath.Join(dir, "users.yml"), Log: log}
 	content := fmt.Sprintf(people, quick("wonderland"), quick("builder"), quick("carol's own"))
 	must(t, os.WriteFile(h.users.Path, []byte(content), 0o600))
-	must(t, h.users.Load())
 	db, err := store.Open(t.Context(), "sqlite:"+filepath.Join(dir, "postern.db"))
 	must(t, err)
 	key := []byte("a key of the test, 32 bytes long")
@@ -107,6 +106,7 @@ func openHouse(t *testing.T, change ...func(*Server)) *house {
 	for _, c := range change {
 		c(h.server)
 	}
+	must(t, h.users.Load())
 	h.apps = http.HandlerFunc(application)
 	h.serve(db)
 	return h
@@ -143,6 +143,9 @@ func (h *house) serve(db io.Closer) {
 	})
 }
 
+// testClient is the header by which a test says where a browser is.
+const testClient = "X-Test-Client"
+
 // proxy stands where HAProxy does.
 func (h *house) proxy(w http.ResponseWriter, r *http.Request) {
 	name, _, _ := strings.Cut(r.Host, ":")
@@ -153,8 +156,12 @@ func (h *house) proxy(w http.ResponseWriter, r *http.Request) {
 	p := &httputil.ReverseProxy{Rewrite: func(p *httputil.ProxyRequest) {
 		p.SetURL(&url.URL{Scheme: "http", Host: h.direct})
 		p.Out.Host = p.In.Host
-		p.Out.Header["X-Forwarded-For"] = p.In.Header["X-Forwarded-For"]
-		p.SetXForwarded()
+		client, _, _ := net.SplitHostPort(p.In.RemoteAddr)
+		if where := p.In.Header.Get(testClient); where != "" {
+			client = where
+		}
+		// As "option forwardfor" does: another line after what the client sent.
+		p.Out.Header["X-Forwarded-For"] = append(p.In.Header["X-Forwarded-For"], client)
 		p.Out.Header["X-Request-Id"] = []string{"rid-of-the-proxy"}
 	}}
 	p.ServeHTTP(w, r)
@@ -279,13 +286,20 @@ func (b *browser) session(host string) string {
 func (a answer) want(t *testing.T, code int, texts ...string) {
 	t.Helper()
 	if a.StatusCode != code {
-		t.Fatalf("%s %s: status %d, want %d\n%s", a.Request.Method, a.Request.URL, a.StatusCode, code, a.Body)
+		t.Fatalf("%s %s: status %d, want %d\n%s", a.Request.Method, a.Request.URL, a.StatusCode, code, a.main())
 	}
 	for _, text := range texts {
 		if !strings.Contains(html.UnescapeString(a.Body), text) {
-			t.Fatalf("%s %s: the page does not say %q:\n%s", a.Request.Method, a.Request.URL, text, a.Body)
+			t.Fatalf("%s %s: the page does not say %q:\n%s", a.Request.Method, a.Request.URL, text, a.main())
 		}
 	}
+}
+
+// main is what the page says, without its frame.
+func (a answer) main() string {
+	_, after, _ := strings.Cut(a.Body, "<main")
+	before, _, _ := strings.Cut(after, "</main>")
+	return before
 }
 
 // wantRedirect fails the test unless an answer is a 303 to exactly that address.

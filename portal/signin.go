@@ -91,7 +91,7 @@ func (s *site) signInForm(v *visit, code int, b signInBody) error {
 
 // takeSignIn is POST /: it proves the password, makes the session, and goes to the next step.
 func (s *site) takeSignIn(v *visit) error {
-	b := signInBody{Username: v.field("username"), Remember: v.field("remember") != ""}
+	b := signInBody{Username: strings.TrimSpace(v.field("username")), Remember: v.field("remember") != ""}
 	if len(b.Username) > maxUsername || !utf8.ValidString(b.Username) || !printable(b.Username) {
 		b.Username = ""
 	}
@@ -105,7 +105,7 @@ func (s *site) takeSignIn(v *visit) error {
 	}
 	password := v.field("password")
 	switch {
-	case strings.TrimSpace(b.Username) == "":
+	case b.Username == "":
 		b.Say, b.Missing = "signin.no_username", "username"
 	case password == "":
 		b.Say, b.Missing = "signin.no_password", "password"
@@ -133,11 +133,7 @@ func (s *site) takeSignIn(v *visit) error {
 func (s *site) prove(v *visit, name, password string) (users.User, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), guessTimeout)
 	defer cancel()
-	subjects := []subject{subjectUser(s.Users.Canonical(name))}
-	if a, ok := subjectAddress(v.addr); ok {
-		subjects = append(subjects, a)
-	}
-	try, wait := s.guesses.begin(ctx, s.now(), subjects...)
+	try, wait := s.guesses.begin(ctx, s.now(), s.counted(v, s.Users.Canonical(name))...)
 	if try == nil {
 		return users.User{}, waitError{Seconds: int(math.Ceil(wait.Seconds()))}
 	}
@@ -154,6 +150,18 @@ func (s *site) prove(v *visit, name, password string) (users.User, error) {
 		try.release()
 	}
 	return user, err
+}
+
+// counted is what a guess at a user counts against.
+func (s *site) counted(v *visit, user string) []subject {
+	if browser, ok := s.known(v, user); ok {
+		return []subject{subjectBrowser(browser, user)}
+	}
+	subjects := []subject{subjectUser(user)}
+	if a, ok := subjectAddress(v.addr); ok {
+		subjects = append(subjects, a)
+	}
+	return subjects
 }
 
 // refuse shows the form again. One sentence serves every cause that has to do with who
@@ -173,7 +181,12 @@ func (s *site) refuse(v *visit, b signInBody, err error) error {
 	default:
 		return err
 	}
-	s.log().Info("sign-in refused", "rid", v.id, "addr", v.addr.String(), "user", s.Users.Canonical(b.Username), "status", code)
+	// A name that nobody has is not logged: it may be a password, typed in the wrong field.
+	name := s.Users.Canonical(b.Username)
+	if _, ok := s.Users.Find(name); !ok {
+		name = ""
+	}
+	s.log().Info("sign-in refused", "rid", v.id, "addr", v.addr.String(), "user", name, "status", code)
 	return s.signInForm(v, code, b)
 }
 
@@ -207,6 +220,7 @@ func (s *site) begin(v *visit, u users.User, remember bool) error {
 	}
 	v.setSession(s.Cookie.Cookie, token, life)
 	v.session = &created
+	s.remember(v, u.Name)
 	s.log().Info("signed in", "rid", v.id, "addr", v.addr.String(), "user", u.Name, "session", created.ID, "domain", v.host.Name)
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -36,7 +37,13 @@ type visit struct {
 
 // page is a handler for a request that changes nothing.
 func (s *site) page(handle func(*visit) error) fiber.Handler {
-	return func(c *fiber.Ctx) error {
+	return func(c *fiber.Ctx) (err error) {
+		defer func() {
+			// One visitor's fault must not end the service for all.
+			if r := recover(); r != nil {
+				err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
+			}
+		}()
 		v, err := s.visit(c)
 		if err != nil {
 			return err

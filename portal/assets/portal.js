@@ -33,10 +33,12 @@ for (const form of document.querySelectorAll("form[data-once]")) {
     if (form.dataset.sent) { event.preventDefault(); return; }
     form.dataset.sent = "yes";
     form.setAttribute("aria-busy", "true");
+    for (const button of form.querySelectorAll("[type=submit]")) button.disabled = true;
   });
   window.addEventListener("pageshow", () => {
     delete form.dataset.sent;
     form.removeAttribute("aria-busy");
+    for (const button of form.querySelectorAll("[type=submit]")) button.disabled = false;
   });
 }
 
