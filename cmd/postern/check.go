@@ -109,11 +109,11 @@ func lookAround(cfg *config.Config, file *users.File) (risks []error, err error)
 	warn := func(format string, args ...any) { risks = append(risks, fmt.Errorf(format, args...)) }
 	switch err := file.Load(); {
 	case errors.Is(err, fs.ErrNotExist):
-		warn("users.file: %s does not exist yet; make it with: postern user add NAME", cfg.Users.File)
+		warn("users.file: does not exist yet; make it with: postern user add NAME")
 	case err != nil:
 		return nil, usageError{err}
 	case len(file.List()) == 0:
-		warn("users.file: %s has no users; add one with: postern user add NAME", cfg.Users.File)
+		warn("users.file: has no users; add one with: postern user add NAME")
 	}
 	for _, f := range []struct{ key, path string }{{"users.file", cfg.Users.File}, {"secret", cfg.Secret.File}, {"store", storeFile(cfg)}} {
 		if info, err := os.Stat(f.path); err == nil && info.Mode().Perm()&0o077 != 0 {

@@ -14,6 +14,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // the second Ctrl-C ends it at once
 	t := terminal{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
 	code := t.run(ctx, os.Args)
 	stop()

@@ -15,6 +15,10 @@ import (
 var update = flag.Bool("update", false, "rewrite the golden parts of the scripts")
 
 func TestMain(m *testing.M) {
+	if os.Getenv("POSTERN_TEST_AS_POSTERN") != "" {
+		main()
+		return
+	}
 	testscript.Main(m, map[string]func(){"postern": main})
 }
 

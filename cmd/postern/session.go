@@ -108,8 +108,12 @@ func (t terminal) sessions(c *cli.Context, path string, f session.Filter) error 
 
 func clock(t time.Time) string { return t.Local().Format("2006-01-02 15:04") }
 
-// storedSessions works on the store while no daemon holds it.
+// storedSessions works on the store while no daemon holds it. A store that does not exist
+// is not made: it would belong to whoever asked.
 func storedSessions(ctx context.Context, cfg *config.Config, path string, f session.Filter) (found []session.Session, err error) {
+	if path, ok := cfg.StorePath(); ok && !exists(path) {
+		return nil, nil
+	}
 	s, err := openStore(ctx, cfg)
 	if err != nil {
 		return nil, err

@@ -231,7 +231,7 @@ func follow(ctx context.Context, cfg *config.Config, signOut, name string) error
 
 // signOutStored ends sessions in the store of a postern that does not run.
 func signOutStored(ctx context.Context, cfg *config.Config, user string) error {
-	if path, ok := cfg.StorePath(); user == "" || ok && !exists(path) {
+	if user == "" {
 		return nil
 	}
 	_, err := storedSessions(ctx, cfg, "/sessions/revoke", session.Filter{User: user})
