@@ -64,7 +64,7 @@ func TestCheckGolden(t *testing.T) {
 			for name, config := range map[string]haproxy.Config{"plain": plain(), "wide": wide()} {
 				t.Run(in.String()+"-"+string(form)+"-"+name, func(t *testing.T) {
 					t.Parallel()
-					setup := haproxytest.Setup{Dir: haproxytest.Dir(t), Files: site(t, config, in.Version, form, cert, "", "127.0.0.1:1")}
+					setup := haproxytest.Setup{Dir: haproxytest.Dir(t), Files: site(t, config, in.Version, form, cert, "", "", "127.0.0.1:1")}
 					for i, f := range setup.Files {
 						setup.Files[i].Text = strings.NewReplacer("{{bind0}}", "127.0.0.1:1", "{{bind1}}", "127.0.0.1:2").Replace(f.Text)
 					}

@@ -41,14 +41,14 @@ func wide() haproxy.Config {
 
 // site puts the generated files into a whole configuration: the frontend with the three
 // lines that the operator adds, and an application behind it. {{bind0}} speaks TLS,
-// {{bind1}} does not.
-func site(t testing.TB, c haproxy.Config, v haproxy.Version, f haproxy.Form, cert, more, app string) []haproxytest.File {
+// {{bind1}} does not. More are lines for the frontend, base for the defaults it has.
+func site(t testing.TB, c haproxy.Config, v haproxy.Version, f haproxy.Form, cert, more, base, app string) []haproxytest.File {
 	t.Helper()
 	files, err := haproxy.Generate(c, v, f)
 	if err != nil {
 		t.Fatal(err)
 	}
-	config := string(files.Config)
+	config := strings.Replace(string(files.Config), "defaults postern-base\n", "defaults postern-base\n"+base, 1)
 	var portals []string
 	for _, d := range c.Domains {
 		host, _, _ := strings.Cut(strings.TrimPrefix(d.Portal, "https://"), ":")
@@ -68,7 +68,7 @@ func site(t testing.TB, c haproxy.Config, v haproxy.Version, f haproxy.Form, cer
 		return append(all, haproxytest.File{Name: "10-postern.cfg", Text: config},
 			haproxytest.File{Name: "20-site.cfg", Text: frontend(" from postern") + behind})
 	}
-	head := "defaults\n    mode http\n    log global\n    option httplog\n    timeout connect 5s\n    timeout client 1m\n    timeout server 1m\n\n"
+	head := "defaults\n    mode http\n    log global\n    option httplog\n" + base + "    timeout connect 5s\n    timeout client 1m\n    timeout server 1m\n\n"
 	// The block is made for a place before one's own use_backend; HAProxy says so when it
 	// is not, hence the two parts of the frontend.
 	top, tail, _ := strings.Cut(frontend(""), "    use_backend")

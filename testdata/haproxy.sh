@@ -3,6 +3,7 @@
 # with its own C library, into a cache folder. Nothing is installed on the machine.
 #
 #   testdata/haproxy.sh [2.6|3.0|3.2 ...]      all three when none is named
+#   testdata/haproxy.sh --mirrors | --security-mirrors
 #
 # A series lands in <cache>/haproxy-<series>/, where `haproxy` is a wrapper that starts
 # the real program with its own dynamic linker and libraries. <cache> is
@@ -214,6 +215,10 @@ fetch() {
 	die "no suite has HAProxy $1:$seen"
 }
 
+case ${1:-} in
+--mirrors) mirrors; exit ;;
+--security-mirrors) mirrors security; exit ;;
+esac
 for tool in apt-get apt-config dpkg-deb flock awk; do
 	command -v "$tool" >/dev/null || die "$tool is missing; this script needs Debian or a system made of it"
 done

@@ -121,7 +121,8 @@ func Start(t testing.TB, in Install, s Setup) *Process {
 	t.Cleanup(func() {
 		p.Stop()
 		if t.Failed() {
-			t.Logf("HAProxy %v said:\n%s", in, p.Log())
+			lines := strings.SplitAfter(p.Log(), "\n")
+			t.Logf("HAProxy %v said:\n%s", in, strings.Join(lines[max(0, len(lines)-40):], ""))
 		}
 	})
 	if err := p.await(); err != nil {
