@@ -9,7 +9,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/mail"
 	"net/url"
 	"regexp"
@@ -70,7 +69,6 @@ const (
 type Mailer struct {
 	Config Config
 	Brand  Brand
-	Log    *slog.Logger     // nil: nothing is logged
 	Now    func() time.Time // nil means time.Now
 
 	templates *templates

@@ -3,7 +3,6 @@ package mail
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -221,9 +220,6 @@ func (o *Outbox) Waiting() int {
 	defer o.mu.Unlock()
 	return len(o.queue) + o.busy
 }
-
-// String says it in words, for a status page.
-func (o *Outbox) String() string { return fmt.Sprintf("%d mails waiting", o.Waiting()) }
 
 func or[T int | time.Duration](v, fallback T) T {
 	if v <= 0 {
