@@ -24,6 +24,10 @@ func checkPath(p string, slashes bool) (found uint8, ok bool) {
 	}
 	start := 1 // of the segment that c is in
 	for i := 1; i <= len(p); {
+		if i < len(p) && isUnreserved(p[i]) {
+			i++
+			continue
+		}
 		if i == len(p) || p[i] == '/' {
 			f, ok := checkSegment(p[start:i], i == len(p))
 			if !ok {
