@@ -38,7 +38,7 @@ type Setup struct {
 type Process struct {
 	Dir   string
 	Addrs []string // of the listeners, host:port
-	PID   int
+	PID   int      // of HAProxy
 
 	cmd  *exec.Cmd
 	done chan struct{} // closed when HAProxy has ended
@@ -190,6 +190,22 @@ func (p *Process) Await(t testing.TB, what string, holds func() bool) {
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
+}
+
+// CPU is the processor time that HAProxy has used, all of its threads together.
+func (p *Process) CPU(t testing.TB) time.Duration {
+	t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.PID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, _ := bytes.Cut(b, []byte(") "))
+	var user, system int64
+	field := strings.Fields(string(after))
+	if _, err := fmt.Sscan(field[11]+" "+field[12], &user, &system); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(user+system) * 10 * time.Millisecond // USER_HZ is 100
 }
 
 // Stop ends HAProxy and waits for it.
