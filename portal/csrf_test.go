@@ -58,16 +58,16 @@ func one(s string) []string {
 func TestThreat66TokenIsCheckedAndBound(t *testing.T) {
 	h := openHouse(t)
 	other := h.browser()
-	foreign := token(other.get(auth + "/"))
+	foreign := tokenOf(other.get(auth + "/"))
 	signedIn := h.browser()
 	signedIn.signIn("", "alice", "wonderland")
-	forAlice := token(signedIn.get(auth + "/"))
+	forAlice := tokenOf(signedIn.get(auth + "/"))
 
 	b := h.browser()
 	page := b.get(auth + "/")
 	for why, csrf := range map[string]string{
 		"none": "", "junk": "x", "another browser's": foreign, "another user's": forAlice,
-		"cut short": token(page)[:20], "too long": token(page) + "A", "long": strings.Repeat("A", 10000),
+		"cut short": tokenOf(page)[:20], "too long": tokenOf(page) + "A", "long": strings.Repeat("A", 10000),
 	} {
 		got := b.send(page, "/", "username", "bob", "password", "builder", "csrf", csrf)
 		got.want(t, http.StatusForbidden, "Please send it again.", `value="bob"`)
@@ -141,8 +141,8 @@ func TestSecretsAreNotTakenFromTheQuery(t *testing.T) {
 	b.send(page, "/"+query).want(t, http.StatusUnauthorized, "Enter your user name.")
 }
 
-// token is the token in a page's forms.
-func token(a answer) string {
+// tokenOf is the token in a page's forms.
+func tokenOf(a answer) string {
 	for _, m := range hidden.FindAllStringSubmatch(a.Body, -1) {
 		if m[1] == "csrf" {
 			return m[2]

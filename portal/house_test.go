@@ -44,6 +44,7 @@ type house struct {
 	table  *session.Table
 	direct string // address of the portal itself
 	front  string // address of the proxy in front
+	inside *http.Transport
 	apps   http.Handler
 	log    *lockedBuffer
 }
@@ -87,7 +88,7 @@ func houseDomains() []policy.Domain {
 // openHouse starts a house; change may alter the portal before it does.
 func openHouse(t *testing.T, change ...func(*Server)) *house {
 	t.Helper()
-	h := &house{t: t, log: &lockedBuffer{}}
+	h := &house{t: t, log: &lockedBuffer{}, inside: &http.Transport{}}
 	log := slog.New(slog.NewTextHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	dir := t.TempDir()
 	h.users = &users.File{Path: filepath.Join(dir, "users.yml"), Log: log}
@@ -137,6 +138,7 @@ func (h *house) serve(db io.Closer) {
 	running.Go(func() { _ = front.Serve(outside) })
 	h.t.Cleanup(func() {
 		_ = front.Close()
+		h.inside.CloseIdleConnections()
 		stop()
 		running.Wait()
 		_ = db.Close()
@@ -153,7 +155,7 @@ func (h *house) proxy(w http.ResponseWriter, r *http.Request) {
 		h.apps.ServeHTTP(w, r)
 		return
 	}
-	p := &httputil.ReverseProxy{Rewrite: func(p *httputil.ProxyRequest) {
+	p := &httputil.ReverseProxy{Transport: h.inside, Rewrite: func(p *httputil.ProxyRequest) {
 		p.SetURL(&url.URL{Scheme: "http", Host: h.direct})
 		p.Out.Host = p.In.Host
 		client, _, _ := net.SplitHostPort(p.In.RemoteAddr)
@@ -240,6 +242,11 @@ func (b *browser) do(method, address string, body io.Reader) answer {
 	resp, err := b.client.Do(r)
 	must(b.t, err)
 	defer resp.Body.Close()
+	return b.read(resp)
+}
+
+func (b *browser) read(resp *http.Response) answer {
+	b.t.Helper()
 	content, err := io.ReadAll(resp.Body)
 	must(b.t, err)
 	return answer{resp, string(content)}
