@@ -1,6 +1,7 @@
 package session
 
 import (
+	"crypto/subtle"
 	"slices"
 	"strings"
 	"sync"
@@ -10,17 +11,20 @@ import (
 )
 
 // Entry is a session in memory. All fields but the last use are read-only, and an Entry
-// is never copied. Its size is kept at 384 bytes, a size class of the allocator: there
-// may be a million.
+// is never copied.
+//
+// There may be a million, and then each cache line that a lookup touches is a trip to
+// main memory. An Entry fills 384 bytes, a size class of the allocator that is a
+// multiple of a line: the first line is the key of the map, the second all that Find
+// asks but the epoch, the third who the user is, the last the epoch and what is sent.
 type Entry struct {
-	token   [TokenLength]byte // first, so that the lookup and what follows share a cache line
-	last    atomic.Int64      // last use, table time
-	epoch   atomic.Uint64     // of the directory when the user was last identified
-	written atomic.Uint32     // last use as the Keeper has it, Unix seconds
+	token   [TokenLength]byte
+	last    atomic.Int64  // last use, table time
+	written atomic.Uint32 // last use as the Keeper has it, Unix seconds
 	state   atomic.Uint32
-
-	Prepared []byte // what Table.Prepare made of the session
 	Session
+	Prepared []byte        // what Table.Prepare made of the session
+	epoch    atomic.Uint64 // of the directory when the user was last identified
 }
 
 // The states of an Entry.
@@ -54,6 +58,9 @@ func (t *Table) newEntry(m *memory, token string, s *Session, epoch uint64) *Ent
 // key is the selector as a string that shares the entry's memory, which nobody writes
 // again: a copy for each of a million sessions would cost memory and a cache miss.
 func (e *Entry) key() string { return unsafe.String(&e.token[0], selectorLen) }
+
+// has says whether token is e's, in a time that does not tell how much of it is right.
+func (e *Entry) has(token []byte) bool { return subtle.ConstantTimeCompare(e.token[:], token) == 1 }
 
 // LastUse is when the session was last used, to the second or better. Seen is what was
 // written of it.

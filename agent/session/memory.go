@@ -15,6 +15,7 @@ type memory struct {
 	minter  minter
 	start   time.Time // with the monotonic reading
 	shards  [shardCount]shard
+	recent  recent
 	unknown unknown
 	words   words
 	flight  singleflight.Group
@@ -40,6 +41,7 @@ type ending struct {
 func newMemory(key []byte, now time.Time) *memory {
 	m := &memory{start: now, gate: semaphore.NewWeighted(gateAll), endings: make(map[string]ending)}
 	m.minter.key = key
+	m.recent.fit(0)
 	for i := range m.shards {
 		// No janitor: Run sweeps, one shard after the other. No expiration of the
 		// cache's own: it would read the clock at each lookup.
@@ -59,8 +61,9 @@ func tableTime(wall, start int64, passed time.Duration) int64 {
 }
 
 // shardCount is the number of go-caches: so many that a copy of one for sweeping takes
-// well under a millisecond with a million sessions.
-const shardCount = 1024
+// about a millisecond with a million sessions, so few that their heads stay in the
+// processor's cache.
+const shardCount = 256
 
 // shard is a go-cache whose changes are serialised, so that they can depend on what is
 // there. Lookups do not take mu.
@@ -69,19 +72,32 @@ type shard struct {
 	cache *cache.Cache
 }
 
-// shard picks by the first two characters of the selector, five random bits each.
-func (m *memory) shard(c0, c1 byte) *shard { return &m.shards[int(c0&31)<<5|int(c1&31)] }
+// shard picks by the first four characters, which are random; the top byte of the
+// product depends on all of them.
+func (m *memory) shard(c0, c1, c2, c3 byte) *shard {
+	x := uint32(c0) | uint32(c1)<<8 | uint32(c2)<<16 | uint32(c3)<<24
+	return &m.shards[x*2654435761>>24]
+}
 
 func (m *memory) shardOf(id string) *shard {
-	if len(id) < 2 {
-		return &m.shards[0]
+	if len(id) != selectorLen {
+		return &m.shards[0] // where nothing has such an id either
 	}
-	return m.shard(id[0], id[1])
+	return m.shard(id[0], id[1], id[2], id[3])
+}
+
+// count is how many entries there are.
+func (m *memory) count() int {
+	n := 0
+	for i := range m.shards {
+		n += m.shards[i].cache.ItemCount()
+	}
+	return n
 }
 
 // find returns nil when there is no entry under that selector.
 func (m *memory) find(selector []byte) *Entry {
-	return m.shard(selector[0], selector[1]).get(string(selector))
+	return m.shard(selector[0], selector[1], selector[2], selector[3]).get(string(selector))
 }
 
 func (s *shard) get(id string) *Entry {
@@ -104,18 +120,27 @@ func (m *memory) insert(e *Entry) {
 	}
 }
 
-// replace puts next in the place of e, with e's state and uses. When e has ended
-// meanwhile, next has too; when it was replaced, that stays.
-func (m *memory) replace(e, next *Entry) {
+// replace puts next in the place of e, with e's state and uses, and returns it. When e
+// is not there any more it returns what is, or nil.
+func (m *memory) replace(e, next *Entry) *Entry {
 	s := m.shardOf(e.ID)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if now := s.get(e.ID); now != e {
+		return now
+	}
 	next.last.Store(e.last.Load())
 	next.written.Store(e.written.Load())
 	next.state.Store(e.state.Load())
-	if s.get(e.ID) == e {
-		s.cache.Set(next.key(), next, cache.NoExpiration)
-	}
+	s.cache.Set(next.key(), next, cache.NoExpiration)
+	m.finish(e)
+	return next
+}
+
+// finish is for an entry that has left its shard.
+func (m *memory) finish(e *Entry) {
+	e.state.Store(ended)
+	m.recent.drop(e)
 }
 
 // remove ends the entry with that id; false when there is none.
@@ -127,8 +152,8 @@ func (m *memory) remove(id string) bool {
 	if e == nil {
 		return false
 	}
-	e.state.Store(ended)
 	s.cache.Delete(id)
+	m.finish(e)
 	return true
 }
 
@@ -139,6 +164,7 @@ func (m *memory) evict(e *Entry, last int64) {
 	defer s.mu.Unlock()
 	if s.get(e.ID) == e && e.last.Load() == last && e.state.Load() == live {
 		s.cache.Delete(e.ID)
+		m.finish(e)
 	}
 }
 

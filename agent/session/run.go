@@ -13,7 +13,7 @@ import (
 // The pace of Run.
 const (
 	stepEvery  = time.Second
-	stepShards = 17 // of 1024: once around takes just over a minute
+	stepShards = 4 // of 256: once around takes just over a minute
 	batch      = 1000
 	// writeTimeout bounds a write that goes on when whoever asked for it has left.
 	writeTimeout = 10 * time.Second
@@ -71,6 +71,7 @@ func (r *runner) step(ctx context.Context, n int) error {
 	var faults []error
 	at := r.m.at(r.table.now())
 	r.m.unknown.age(at)
+	r.m.recent.fit(r.m.count())
 	for range n {
 		r.sweep(&r.m.shards[r.next], at)
 		r.next++

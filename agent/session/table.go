@@ -2,7 +2,6 @@ package session
 
 import (
 	"context"
-	"crypto/subtle"
 	"log/slog"
 	"slices"
 	"sync/atomic"
@@ -40,8 +39,17 @@ func (t *Table) Find(token []byte, domain string, now time.Time) (*Entry, Result
 		return nil, None
 	}
 	m := t.memory()
-	if e := m.find(token[:selectorLen]); e != nil {
-		return t.use(m, e, token, domain, now)
+	if e := m.recent.find(token[:selectorLen]); e != nil && e.has(token) && e.state.Load() != ended {
+		return t.use(m, e, domain, now)
+	}
+	for e := m.find(token[:selectorLen]); e != nil; e = m.find(token[:selectorLen]) {
+		if !e.has(token) {
+			return nil, None
+		}
+		if e.state.Load() != ended { // else it has just been replaced or removed: look again
+			m.recent.keep(e)
+			return t.use(m, e, domain, now)
+		}
 	}
 	if !m.minter.issued(token) || m.unknown.has(token) {
 		return nil, None
@@ -50,8 +58,8 @@ func (t *Table) Find(token []byte, domain string, now time.Time) (*Entry, Result
 }
 
 // use holds an entry against everything that can make it None.
-func (t *Table) use(m *memory, e *Entry, token []byte, domain string, now time.Time) (*Entry, Result) {
-	if subtle.ConstantTimeCompare(e.token[:], token) != 1 || e.Domain != domain || e.state.Load() == ended {
+func (t *Table) use(m *memory, e *Entry, domain string, now time.Time) (*Entry, Result) {
+	if e.Domain != domain {
 		return nil, None
 	}
 	at := m.at(now)
@@ -114,11 +122,11 @@ func (t *Table) refresh(m *memory, e *Entry, epoch uint64) *Entry {
 	s := e.Session
 	s.Name, s.Email, s.Groups = id.Name, id.Email, id.Groups
 	next := t.newEntry(m, string(e.token[:]), &s, epoch)
-	m.replace(e, next)
-	if next.state.Load() == ended {
-		return nil
+	now := m.replace(e, next)
+	if now != nil && now.epoch.Load() != epoch { // another one's answer, to an older question
+		return t.refresh(m, now, epoch)
 	}
-	return next
+	return now
 }
 
 // List returns the live sessions that f selects, ordered by user, then sign-in, with

@@ -43,22 +43,23 @@ type minter struct {
 
 // macState is what one check needs, kept to allocate nothing.
 type macState struct {
-	mac hash.Hash
-	sum [sha256.Size]byte
-	raw [restRaw]byte
+	mac     hash.Hash
+	context []byte
+	sum     [sha256.Size]byte
+	raw     [restRaw]byte
 }
 
 func (m *minter) state() *macState {
 	if s, ok := m.pool.Get().(*macState); ok {
 		return s
 	}
-	return &macState{mac: hmac.New(sha256.New, m.key)}
+	return &macState{mac: hmac.New(sha256.New, m.key), context: []byte(macContext)}
 }
 
 // sign computes the MAC of selector (its characters) and verifier into s.sum.
 func (s *macState) sign(selector, verifier []byte) []byte {
 	s.mac.Reset()
-	s.mac.Write([]byte(macContext))
+	s.mac.Write(s.context)
 	s.mac.Write(selector)
 	s.mac.Write(verifier)
 	return s.mac.Sum(s.sum[:0])[:macRaw]
