@@ -15,6 +15,7 @@ import (
 
 	"postern/agent/policy"
 	"postern/agent/session"
+	"postern/portal/journal"
 	"postern/portal/users"
 )
 
@@ -42,6 +43,10 @@ type Server struct {
 	Domains  []policy.Domain
 	Users    Users
 	Sessions Sessions
+	Factors  Factors
+	Letters  Letters          // nil: no mail is set up
+	Journal  journal.Keeper   // nil: nothing is kept
+	Password Passwords        // nil: passwords cannot be changed here
 	Key      []byte           // 32 bytes; for CSRF tokens
 	Now      func() time.Time // nil means time.Now
 	Log      *slog.Logger

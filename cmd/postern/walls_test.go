@@ -22,6 +22,7 @@ var floors = map[string]int{
 	"portal/users":       1,
 	"portal/factor":      1,
 	"portal/mail":        1,
+	"portal/journal":     1,
 	"agent":              2,
 	"store":              2,
 	"portal/oidc":        2,
