@@ -56,7 +56,8 @@ func (h *handler) answer(a *spop.Actions, q *question, e *session.Entry, d *poli
 	h.count(q, d.Verdict)
 }
 
-// refuse answers that nothing was decided: verdict error, in the fewest bytes.
+// refuse answers that nothing was decided: verdict error. Since maxRequestID bounds the
+// id, that fits the smallest frame that HAProxy can agree to.
 func (h *handler) refuse(a *spop.Actions, q *question, why policy.Reason) {
 	a.Reset()
 	if q.rid != "" {
@@ -65,10 +66,6 @@ func (h *handler) refuse(a *spop.Actions, q *question, why policy.Reason) {
 	a.SetString(spop.Transaction, VarReason, string(why))
 	a.SetInt(spop.Transaction, VarStatus, http.StatusServiceUnavailable)
 	a.SetString(spop.Transaction, VarVerdict, policy.VerdictError.String())
-	if a.Overflow() {
-		a.Reset()
-		a.SetString(spop.Transaction, VarVerdict, policy.VerdictError.String())
-	}
 	h.count(q, policy.VerdictError)
 }
 

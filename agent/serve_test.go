@@ -20,7 +20,23 @@ import (
 // start serves s on a unix socket until the test ends and returns a greeted connection.
 func start(t testing.TB, s *agent.Server) *spoptest.Peer {
 	t.Helper()
-	p, err := spoptest.Dial("unix", listen(t, s))
+	return greet(t, listen(t, s))
+}
+
+func dial(t testing.TB, addr string) net.Conn {
+	t.Helper()
+	nc, err := net.Dial("unix", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { nc.Close() })
+	return nc
+}
+
+// greet returns a connection with a complete handshake.
+func greet(t testing.TB, addr string) *spoptest.Peer {
+	t.Helper()
+	p, err := spoptest.Dial("unix", addr)
 	if err != nil {
 		t.Fatal(err)
 	}

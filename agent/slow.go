@@ -37,7 +37,8 @@ type job struct {
 	once     sync.Once
 }
 
-// start starts the workers. stop ends them; no NOTIFY comes after it.
+// start starts the workers. stop ends them; no NOTIFY comes after it. A look-up that does
+// not heed its context is left behind: its request has been answered.
 func (s *slow) start(workers int) (stop func()) {
 	if workers <= 0 {
 		workers = DefaultConfig().Workers
@@ -54,7 +55,13 @@ func (s *slow) start(workers int) (stop func()) {
 	return func() {
 		cancel()
 		close(s.jobs)
-		wg.Wait()
+		ended := make(chan struct{})
+		go func() { wg.Wait(); close(ended) }()
+		select {
+		case <-ended:
+		case <-time.After(s.timeout):
+			s.handler.log.Warn("a look-up does not end")
+		}
 	}
 }
 
