@@ -12,15 +12,17 @@ import (
 	"testing"
 )
 
-// TestEdit does one edit to a file of testdata/edit and compares the file, byte by byte.
-func TestEdit(t *testing.T) {
+// edit is one edit of one file of testdata/edit.
+type edit struct {
+	file, name string
+	do         func(context.Context, *File) error
+}
+
+func edits() []edit {
 	set := func(name string) func(context.Context, *File) error {
 		return func(ctx context.Context, f *File) error { return f.SetPassword(ctx, name, "new secret") }
 	}
-	tests := []struct {
-		file, name string
-		do         func(context.Context, *File) error
-	}{
+	return []edit{
 		{"rich", "password-alice", set("alice")},
 		{"rich", "password-bob", set("bob")},
 		{"rich", "password-carol", set("carol")},
@@ -58,7 +60,11 @@ func TestEdit(t *testing.T) {
 		{"dos", "password-bob", set("bob")},
 		{"dos", "add", func(ctx context.Context, f *File) error { return f.Add(ctx, User{Name: "erin"}, "new secret") }},
 	}
-	for _, tt := range tests {
+}
+
+// TestEdit does one edit to a file of testdata/edit and compares the file, byte by byte.
+func TestEdit(t *testing.T) {
+	for _, tt := range edits() {
 		t.Run(tt.file+"-"+tt.name, func(t *testing.T) {
 			content := read(t, filepath.Join("testdata", "edit", tt.file+".yml"))
 			for i := range 5 {
