@@ -98,14 +98,13 @@ func Parse(path string, data []byte, lookup func(string) (string, bool)) (*Confi
 	}
 	c := Default()
 	c.file, c.doc = path, d
-	d.read(data, &c)
-	if len(d.faults) == 0 {
-		dir, err := filepath.Abs(filepath.Dir(path))
-		if err != nil {
-			return nil, err
-		}
+	dir, err := filepath.Abs(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	if d.read(data, &c) {
 		c.resolve(dir)
-		d.addError(c.validate())
+		d.addFurther(c.validate())
 	}
 	if len(d.faults) > 0 {
 		return nil, d.sorted()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -218,4 +219,101 @@ func FuzzParse(f *testing.F) {
 		}
 		_ = faults.Error()
 	})
+}
+
+// TestAutheliasRulesArePasted: a block of rules in the grammar of Authelia's users is read as it is.
+func TestAutheliasRulesArePasted(t *testing.T) {
+	c, err := Load("testdata/authelia.yml", env())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := c.Access.Rules
+	if len(r) != 12 || len(r[1].Networks) != 4 || len(r[7].Subject) != 2 || len(r[7].Subject[0]) != 2 || len(r[11].Query) != 2 || len(c.Access.Networks) != 2 {
+		t.Errorf("%d rules, %d networks: %+v", len(r), len(c.Access.Networks), r)
+	}
+}
+
+// TestThreat14NothingIsIgnored: a key that is misspelt anywhere is a fault, at every depth
+// and in every spelling that YAML has for it. A rule that lost its subject would let in more.
+func TestThreat14NothingIsIgnored(t *testing.T) {
+	for _, tt := range []struct{ name, text string }{
+		{"at the root", eightLines + "acess_control: {}\n"},
+		{"in another case", strings.Replace(eightLines, "policy: one_factor", "Policy: one_factor", 1)},
+		{"in a rule", strings.Replace(eightLines, "policy: one_factor", `policy: one_factor, subjects: "group:a"`, 1)},
+		{"quoted", strings.Replace(eightLines, "policy: one_factor", `policy: one_factor, "subject ": "group:a"`, 1)},
+		{"escaped", strings.Replace(eightLines, "policy: one_factor", `policy: one_factor, "sub\u200bject": "group:a"`, 1)},
+		{"behind an alias", strings.Replace(eightLines, "portal: https", "x-rule: &r {domian: a.example.com}\n    portal: https", 1)},
+		{"through a merge key", strings.Replace(eightLines, "{domain: wiki", `{<<: {subject: "group:a"}, domain: wiki`, 1)},
+		{"a key that is a list", eightLines + "? [a, b]\n: c\n"},
+		{"a rule that is text", strings.Replace(eightLines, "{domain: wiki.example.com, policy: one_factor}", "wiki.example.com", 1)},
+		{"a policy that is a number", strings.Replace(eightLines, "policy: one_factor", "policy: 1", 1)},
+		{"a rule without a policy", strings.Replace(eightLines, ", policy: one_factor", "", 1)},
+		{"a policy without a value", strings.Replace(eightLines, "policy: one_factor", "policy:", 1)},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if _, err := Parse("postern.yml", []byte(tt.text), env()); err == nil {
+				t.Errorf("was read:\n%s", tt.text)
+			}
+		})
+	}
+}
+
+// TestAliases stand for the whole value, wherever a value may stand.
+func TestAliases(t *testing.T) {
+	text := `domains:
+  - domain: &d example.com
+    portal: https://auth.example.com
+  - domain: example.org
+    portal: https://auth.example.org
+users: {file: users.yml}
+access_control:
+  rules:
+    - {domain: *d, policy: &p one_factor, networks: &n [10.0.0.0/8]}
+    - {domain: www.example.org, policy: *p, networks: *n}
+`
+	c, err := Parse("postern.yml", []byte(text), env())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := c.Access.Rules
+	if len(r) != 2 || r[0].Domain[0] != "example.com" || r[1].Policy != r[0].Policy || len(r[1].Networks) != 1 {
+		t.Errorf("%+v", r)
+	}
+	bomb := "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
+	for i := range 8 {
+		refs := strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*a%d, ", i), 10), ", ")
+		bomb += fmt.Sprintf("a%d: &a%d [%s]\n", i+1, i+1, refs)
+	}
+	if _, err := Parse("postern.yml", []byte(bomb), env()); err == nil || !strings.Contains(err.Error(), "its aliases multiply") {
+		t.Errorf("a billion values: %.200v", err)
+	}
+}
+
+// TestRisks: each is reported for what is risky, and not for what is not.
+func TestRisks(t *testing.T) {
+	base := strings.Replace(eightLines, "auth.example.com\n", "auth.example.com\n    home: https://www.example.com\n", 1)
+	for _, tt := range []struct{ name, add, want string }{
+		{"nothing", "", ""},
+		{"loopback", "agent: {listen: 127.0.0.1:9100}\nportal: {listen: \"[::1]:9080\"}\n", ""},
+		{"an agent that everybody reaches", "agent: {listen: 10.0.0.1:9100}\n", "agent.listen: whoever reaches"},
+		{"a portal that everybody reaches", "portal: {listen: \":9080\"}\n", "portal.listen: :9080 can be reached past HAProxy"},
+		{"proxies that are everybody", "portal: {trusted_proxies: [\"::/0\"]}\n", "portal.trusted_proxies[0]: ::/0"},
+		{"a long life", "session: {lifetime: 2000h, remember_me: 3000h}\n", "session.lifetime: 2000h0m0s is long"},
+		{"a secret in the file", "secret: 0123456789abcdef0123456789abcdef\n", "secret: stands in the file itself"},
+		{"a secret from the environment", "secret: ${SECRET}\n", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c, err := Parse("postern.yml", []byte(base+tt.add), env("SECRET", strings.Repeat("s", 40)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, risk := range c.Risks() {
+				got = append(got, risk.Error())
+			}
+			if joined := strings.Join(got, "\n"); tt.want == "" && joined != "" || !strings.Contains(joined, tt.want) || len(got) > 1 {
+				t.Errorf("risks %q, want %q", got, tt.want)
+			}
+		})
+	}
 }

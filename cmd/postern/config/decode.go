@@ -94,6 +94,7 @@ func (d *document) structure(n *yaml.Node, v reflect.Value, path string) {
 		key := n.Content[i]
 		f, known := index[key.Value]
 		switch {
+		case key.Kind != yaml.ScalarNode || key.ShortTag() == "!!merge": // index has reported it
 		case !known:
 			d.fault(key, join(path, key.Value), "unknown key", didYouMean(key.Value, keys))
 		case !seen[key.Value]: // index has reported the second one

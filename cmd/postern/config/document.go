@@ -38,32 +38,34 @@ type document struct {
 	faults []Fault
 }
 
-// read parses data and decodes it into c; what is wrong goes to d.faults.
-func (d *document) read(data []byte, c *Config) {
+// read parses data and decodes it into c, and says whether it is YAML that can be looked
+// at any further; what is wrong goes to d.faults.
+func (d *document) read(data []byte, c *Config) bool {
 	d.places, d.secret = map[string]place{}, map[int]bool{}
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	var root yaml.Node
 	if err := dec.Decode(&root); errors.Is(err, io.EOF) {
-		return
+		return true
 	} else if err != nil {
 		d.syntax(err)
-		return
+		return false
 	}
 	var more yaml.Node
 	if err := dec.Decode(&more); err == nil {
 		d.fault(&more, "", "a second document begins here; postern reads one", "")
-		return
+		return false
 	} else if !errors.Is(err, io.EOF) {
 		d.syntax(err)
-		return
+		return false
 	}
 	if len(root.Content) == 0 {
-		return
+		return true
 	}
 	d.index(root.Content[0], nil, "")
-	if len(d.faults) == 0 {
+	if d.nodes < maxNodes {
 		d.value(root.Content[0], reflect.ValueOf(c).Elem(), "", "")
 	}
+	return d.nodes < maxNodes
 }
 
 var syntaxLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)`)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -18,6 +19,32 @@ var (
 
 // addError notes every error that err joins, each at the place its key path names.
 func (d *document) addError(err error) { d.addErrorAt(nil, "", err) }
+
+// addFurther is addError for a file that may have faults already: of what follows, only
+// faults of values that stand in the file and were read well are noted, not what the
+// first faults entail.
+func (d *document) addFurther(err error) {
+	first := len(d.faults)
+	d.addError(err)
+	if first == 0 {
+		return
+	}
+	known := d.faults[:first]
+	for _, f := range d.faults[first:] {
+		_, written := d.places[f.Path]
+		entailed := slices.ContainsFunc(known, func(k Fault) bool { return within(f.Path, k.Path) || within(k.Path, f.Path) })
+		if written && !entailed {
+			known = append(known, f)
+		}
+	}
+	d.faults = known
+}
+
+// within says whether path is at or below another.
+func within(path, above string) bool {
+	rest, ok := strings.CutPrefix(path, above)
+	return ok && (rest == "" || above == "" || rest[0] == '.' || rest[0] == '[')
+}
 
 func (d *document) addErrorAt(n *yaml.Node, path string, err error) {
 	if err == nil {

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"time"
 )
 
 // Risks are what is allowed but seldom meant: errors that begin with a key path, for Check.
@@ -35,10 +36,7 @@ func (c *Config) Risks() []error {
 			add("portal.trusted_proxies[%d]: %s lets everybody say where he comes from", i, p)
 		}
 	}
-	if strings.HasSuffix(c.Agent.Mode, "6") || strings.HasSuffix(c.Agent.Mode, "7") {
-		add("agent.mode: %s lets every program on this machine ask for verdicts", c.Agent.Mode)
-	}
-	if c.Session.Lifetime > 7*24*60*60*1e9 {
+	if c.Session.Lifetime > 7*24*time.Hour {
 		add("session.lifetime: %v is long for a session that is not remembered", c.Session.Lifetime)
 	}
 	if c.Secret.File == "" && !strings.Contains(c.secretSource(), "${") {

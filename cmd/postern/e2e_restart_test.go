@@ -1,0 +1,74 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"postern/haproxy"
+	"postern/haproxy/haproxytest"
+)
+
+// TestE2E09RestartUnderLoad is point 9: Postern is started anew three times while 20,000
+// requests go through HAProxy, and the requests that failed are counted and printed for
+// each version and form. With systemd's way, where the agent's socket outlives the
+// process, the block form loses none.
+func TestE2E09RestartUnderLoad(t *testing.T) {
+	for _, handed := range []bool{true, false} {
+		way := "plain"
+		if handed {
+			way = "socket-activation"
+		}
+		t.Run(way, func(t *testing.T) {
+			eachWorld(t, worldOptions{handed: handed, timeout: "10s", base: "    log-format \"%tr %ST %Tt err=%[var(txn.postern.err)] v=%[var(txn.postern.verdict)] ms=%[var(txn.postern.ms)]\"\n"}, func(t *testing.T, w *world) {
+				const total = 20_000
+				token := w.session(t, "alice")
+				request := "GET /x HTTP/1.1\nHost: app.example.com\nAccept: text/html\nCookie: __Secure-postern=" + token + "\n\n"
+				var sent, failed atomic.Int64
+				var reasons sync.Map
+				var all sync.WaitGroup
+				for range 8 {
+					all.Go(func() {
+						nc := w.client.Dial(t, "app.example.com")
+						_ = nc.SetDeadline(time.Now().Add(5 * time.Minute))
+						br := bufio.NewReader(nc)
+						for sent.Add(1) <= total {
+							got, err := haproxytest.Exchange(nc, br, request)
+							if err != nil {
+								t.Errorf("HAProxy closed: %v", err)
+								return
+							}
+							if got.Status != 200 {
+								failed.Add(1)
+								reasons.Store(got.Status, true)
+							}
+						}
+					})
+				}
+				for i := range int64(3) {
+					w.Await(t, "load", func() bool { return sent.Load() > (i+1)*total/4 })
+					w.postern.stop(t)
+					w.postern.start(t)
+					// The next restart finds a HAProxy that has found the new process.
+					w.ServerUp(t, "postern_agent", "postern", true)
+				}
+				all.Wait()
+				fmt.Printf("restart under load, %s, HAProxy %v, %s form: %d of %d requests failed in 3 restarts\n", way, w.version, w.form, failed.Load(), total)
+				os.WriteFile(fmt.Sprintf("/tmp/hx/log-%s-%v-%s", way, w.version, w.form), []byte(w.Log()), 0o644)
+				reasons.Range(func(status, _ any) bool {
+					if status != 503 {
+						t.Errorf("a failed request had status %v, want 503", status)
+					}
+					return true
+				})
+				if handed && w.form == haproxy.Block && failed.Load() != 0 {
+					t.Errorf("%d requests failed, want none", failed.Load())
+				}
+			})
+		})
+	}
+}
