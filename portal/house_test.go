@@ -45,7 +45,8 @@ type house struct {
 	direct string // address of the portal itself
 	front  string // address of the proxy in front
 	inside *http.Transport
-	apps   http.Handler
+	appsMu sync.Mutex
+	apps   http.HandlerFunc // see answer
 	log    *lockedBuffer
 }
 
@@ -108,7 +109,7 @@ func openHouse(t *testing.T, change ...func(*Server)) *house {
 		c(h.server)
 	}
 	must(t, h.users.Load())
-	h.apps = http.HandlerFunc(application)
+	h.apps = application
 	h.serve(db)
 	return h
 }
@@ -152,7 +153,10 @@ const testClient = "X-Test-Client"
 func (h *house) proxy(w http.ResponseWriter, r *http.Request) {
 	name, _, _ := strings.Cut(r.Host, ":")
 	if name != "auth.example.com" && name != "login.example.org" {
-		h.apps.ServeHTTP(w, r)
+		h.appsMu.Lock()
+		answer := h.apps
+		h.appsMu.Unlock()
+		answer(w, r)
 		return
 	}
 	p := &httputil.ReverseProxy{Transport: h.inside, Rewrite: func(p *httputil.ProxyRequest) {
