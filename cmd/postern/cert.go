@@ -106,6 +106,12 @@ func newCertificate(names []string, now time.Time, days int) (certificate, error
 		leaf.DNSNames = append(leaf.DNSNames, name)
 		ca.PermittedDNSDomains = append(ca.PermittedDNSDomains, strings.TrimPrefix(name, "*."))
 	}
+	if len(ca.PermittedDNSDomains) == 0 {
+		ca.ExcludedDNSDomains = []string{""} // all
+	}
+	if len(ca.PermittedIPRanges) == 0 {
+		ca.ExcludedIPRanges = []*net.IPNet{{IP: make(net.IP, 4), Mask: make(net.IPMask, 4)}, {IP: make(net.IP, 16), Mask: make(net.IPMask, 16)}}
+	}
 	caDER, err := x509.CreateCertificate(rand.Reader, ca, ca, &caKey.PublicKey, caKey)
 	if err != nil {
 		return certificate{}, err

@@ -51,8 +51,11 @@ func TestE2E09RestartUnderLoad(t *testing.T) {
 				}
 				for i := range int64(3) {
 					w.Await(t, "load", func() bool { return sent.Load() > (i+1)*total/4 })
+					t0 := time.Now()
 					w.postern.stop(t)
+					t1 := time.Now()
 					w.postern.start(t)
+					t.Logf("stop %v start %v", t1.Sub(t0), time.Since(t1))
 					// The next restart finds a HAProxy that has found the new process.
 					w.ServerUp(t, "postern_agent", "postern", true)
 				}

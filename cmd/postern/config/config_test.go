@@ -186,7 +186,7 @@ func TestNearest(t *testing.T) {
 	words := []string{"domain", "domain_regex", "policy", "subject", "networks"}
 	for _, tt := range []struct{ word, want string }{
 		{"polcy", "policy"}, {"domian", "domain"}, {"Policy", "policy"}, {"network", "networks"},
-		{"zzz", ""}, {"", ""}, {strings.Repeat("p", 200), ""},
+		{"net", "networks"}, {"zzz", ""}, {"", ""}, {strings.Repeat("p", 200), ""},
 	} {
 		if got := Nearest(tt.word, words); got != tt.want {
 			t.Errorf("Nearest(%q) = %q, want %q", tt.word, got, tt.want)

@@ -78,6 +78,11 @@ func (d *document) sorted() Faults {
 
 // Nearest is the word among words that somebody probably meant, or "".
 func Nearest(word string, words []string) string {
+	for _, w := range words {
+		if len(word) >= 3 && strings.HasPrefix(strings.ToLower(w), strings.ToLower(word)) {
+			return w
+		}
+	}
 	best, distance := "", min(max(len(word)/3, 1), 3)+1
 	for _, w := range words {
 		if n := edits(strings.ToLower(word), strings.ToLower(w)); n < distance {
