@@ -56,7 +56,7 @@ func NewKeys(secret []byte) (*Keys, error) {
 }
 
 // Format keeps the keys out of every log and message, whatever the verb.
-func (k *Keys) Format(f fmt.State, verb rune) { _, _ = io.WriteString(f, "factor.Keys(hidden)") }
+func (k Keys) Format(f fmt.State, verb rune) { _, _ = io.WriteString(f, "factor.Keys(hidden)") }
 
 // Row is where a sealed value belongs. A value sealed for one row opens in no other.
 type Row struct {

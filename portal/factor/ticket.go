@@ -42,7 +42,11 @@ type ticket struct {
 // bound itself is not in the text, only its MAC.
 func (k *Keys) sign(purpose string, t ticket) string {
 	_, _ = rand.Read(t.id[:]) // never fails: crypto/rand ends the process instead
-	bound := k.mac("bound "+purpose, t.bound)
+	return k.encode(purpose, t, k.mac("bound "+purpose, t.bound))
+}
+
+// encode frames and authenticates a ticket whose bound has this MAC.
+func (k *Keys) encode(purpose string, t ticket, bound [32]byte) string {
 	b := append([]byte{ticketV1}, t.id[:]...)
 	b = binary.BigEndian.AppendUint64(b, uint64(t.expires.Unix()))
 	b = append(b, bound[:]...)
@@ -95,7 +99,7 @@ type signed struct {
 	mac     [32]byte
 }
 
-// parseTicket is the inverse of what sign frames.
+// parseTicket is the inverse of what encode frames.
 func parseTicket(b []byte) (s signed, ok bool) {
 	const head = 1 + 16 + 8 + 32
 	if len(b) < head || b[0] != ticketV1 {

@@ -160,7 +160,7 @@ func (t *TOTP) Confirm(ctx context.Context, c Confirmation, now time.Time) (Devi
 // Verify checks a code against every device of the user and spends its time step, for
 // exactly one caller. Spaces in the code do not matter. Errors: ErrWrong; ErrSpent for a
 // right code whose step, or a later one, was spent; ErrNotFound when the user has no
-// such device; ErrDisabled.
+// such device; ErrDisabled. What a device that does not open adds to ErrWrong is for the log.
 func (t *TOTP) Verify(ctx context.Context, user, code string, now time.Time) (Device, error) {
 	if t.Config.Disable {
 		return Device{}, ErrDisabled
@@ -179,8 +179,8 @@ func (t *TOTP) Verify(ctx context.Context, user, code string, now time.Time) (De
 	for _, r := range records {
 		s, err := t.open(r)
 		if err != nil {
-			failure = fmt.Errorf("totp: device %s: %w", r.ID, err)
-			continue // the user's other devices still work
+			failure = fmt.Errorf("%w, and device %s: %w", ErrWrong, r.ID, err)
+			continue // the user's other devices still work, and a guess is still a guess
 		}
 		step, ok, err := s.match(code, now, t.Config.Skew, r.Count)
 		if err != nil {

@@ -241,10 +241,12 @@ func TestTOTPBrokenDevice(t *testing.T) {
 	if err := k.keep.AdvanceFactor(ctx, factor.Advance{User: "alice", ID: phone.ID, Count: later.Unix() / 30, Used: noon, Sealed: broken}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := k.totp.Verify(ctx, "alice", phone.code(t, later), later); err == nil {
-		t.Error("a broken device proved something")
+	_, err := k.totp.Verify(ctx, "alice", phone.code(t, later), later)
+	wantErr(t, err, factor.ErrWrong)
+	if !contains(err.Error(), phone.ID) {
+		t.Errorf("%v does not name the device", err)
 	}
-	_, err := k.totp.Verify(ctx, "alice", tablet.code(t, later), later)
+	_, err = k.totp.Verify(ctx, "alice", tablet.code(t, later), later)
 	wantErr(t, err, nil)
 }
 
