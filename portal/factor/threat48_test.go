@@ -182,3 +182,26 @@ func TestThreat48CounterGoesBack(t *testing.T) {
 		t.Errorf("a counter that went forward: %v", err)
 	}
 }
+
+// Threat 48: a credential copied in the store to another user's row is no credential.
+func TestThreat48CopiedRowProvesNothing(t *testing.T) {
+	ctx := context.Background()
+	k := newKit(t)
+	w := k.webauthn(t)
+	b := newBrowser()
+	alice := mustRegister(t, w, b, "alice", policy.LevelOne, noon)
+	mallory := mustRegister(t, w, newBrowser(), "mallory", policy.LevelOne, noon)
+	records, err := k.keep.ListFactors(ctx, factor.Filter{User: "mallory"})
+	if err != nil || len(records) != 1 || records[0].ID != mallory.ID {
+		t.Fatalf("%+v, %v", records, err)
+	}
+	c := beginLogin(t, w, "alice", "b", noon)
+	if err := k.keep.AdvanceFactor(ctx, factor.Advance{User: "alice", ID: alice.ID, Count: 100, Sealed: records[0].Sealed}); err != nil {
+		t.Fatal(err)
+	}
+	if p, err := w.FinishLogin(ctx, factor.Assertion{User: "alice", Browser: "b", Ticket: c.Ticket, Response: b.get(t, c.Options)}, noon); err == nil {
+		t.Errorf("it proved %+v", p)
+	}
+	_, err = w.BeginLogin(ctx, "alice", "b", noon)
+	wantErr(t, err, factor.ErrNotFound)
+}
