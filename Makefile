@@ -56,6 +56,7 @@ screenshots: setup ## pictures of every page of the portal, in screenshots/
 
 golden: ## write the golden files anew; read the diff
 	go test ./haproxy -run Golden -update
+	go test ./cmd/postern/config -update
 
 clean: ## remove what was built; the cache of HAProxy stays
 	rm -rf bin screenshots bench-out

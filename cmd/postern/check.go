@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -71,7 +72,7 @@ func (t terminal) check(c *cli.Context) error {
 		risks = append(risks, w)
 	}
 	file := newUsers(cfg, slog.New(slog.DiscardHandler))
-	more, err := lookAround(cfg, file)
+	more, err := lookAround(c.Context, cfg, file)
 	if err != nil {
 		return err
 	}
@@ -105,7 +106,7 @@ func count(n int, what string) string {
 
 // lookAround looks at what the configuration names on this machine: the users, the modes
 // of the files, the group of the socket. A users file that is broken is an error.
-func lookAround(cfg *config.Config, file *users.File) (risks []error, err error) {
+func lookAround(ctx context.Context, cfg *config.Config, file *users.File) (risks []error, err error) {
 	warn := func(format string, args ...any) { risks = append(risks, fmt.Errorf(format, args...)) }
 	switch err := file.Load(); {
 	case errors.Is(err, fs.ErrNotExist):
@@ -114,6 +115,9 @@ func lookAround(cfg *config.Config, file *users.File) (risks []error, err error)
 		return nil, usageError{err}
 	case len(file.List()) == 0:
 		warn("users.file: has no users; add one with: postern user add NAME")
+	}
+	for _, name := range guessable(ctx, file) {
+		warn("users.file: the password of %s is %s; set another with: postern user passwd %s", name, name, name)
 	}
 	for _, f := range []struct{ key, path string }{{"users.file", cfg.Users.File}, {"secret", cfg.Secret.File}, {"store", storeFile(cfg)}} {
 		if info, err := os.Stat(f.path); err == nil && info.Mode().Perm()&0o077 != 0 {
@@ -135,6 +139,21 @@ func lookAround(cfg *config.Config, file *users.File) (risks []error, err error)
 		warn("%s has mode %#o and can be changed by others; run: chmod go-w %s", cfg.File(), info.Mode().Perm(), cfg.File())
 	}
 	return risks, nil
+}
+
+// guessable are the users that programs which guess passwords try first, as far as their
+// password is their name.
+func guessable(ctx context.Context, file *users.File) []string {
+	var names []string
+	for _, name := range []string{"admin", "demo", "guest", "root", "test", "user"} {
+		if u, known := file.Find(name); !known || u.Disabled {
+			continue
+		}
+		if _, err := file.Authenticate(ctx, name, name); err == nil {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 func storeFile(cfg *config.Config) string {

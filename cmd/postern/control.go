@@ -4,11 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"time"
 
 	"postern/agent/session"
@@ -24,19 +22,9 @@ type control struct {
 	log  *slog.Logger
 }
 
-// status is the answer to GET /status.
-type status struct {
-	Version string `json:"version"`
-	PID     int    `json:"pid"`
-	Config  string `json:"config"`
-}
-
 // serve answers on ln until ctx ends.
 func (c *control) serve(ctx context.Context, ln net.Listener) error {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /status", func(w http.ResponseWriter, r *http.Request) {
-		reply(w, status{version(), os.Getpid(), c.main.Config.File()}, nil)
-	})
 	mux.HandleFunc("POST /sessions/list", func(w http.ResponseWriter, r *http.Request) {
 		filter, err := ask[session.Filter](r)
 		if err != nil {
@@ -57,7 +45,10 @@ func (c *control) serve(ctx context.Context, ln net.Listener) error {
 		reply(w, ended, err)
 	})
 	mux.HandleFunc("POST /users/reload", func(w http.ResponseWriter, r *http.Request) { reply(w, nil, c.main.users.Reload()) })
-	mux.HandleFunc("POST /reload", func(w http.ResponseWriter, r *http.Request) { reply(w, nil, c.main.Reload()) })
+	mux.HandleFunc("POST /reload", func(w http.ResponseWriter, r *http.Request) {
+		waiting, err := c.main.Reload()
+		reply(w, waiting, err)
+	})
 
 	srv := &http.Server{
 		Handler:           http.MaxBytesHandler(mux, maxControl),
@@ -91,13 +82,11 @@ func reply(w http.ResponseWriter, v any, err error) {
 	_ = json.NewEncoder(w).Encode(v) // who asked has gone away
 }
 
-// ask reads the JSON of a question, strictly.
+// ask reads the JSON of a question, strictly: a filter that was lost would mean "all".
 func ask[T any](r *http.Request) (T, error) {
 	var v T
 	dec := json.NewDecoder(r.Body)
 	dec.DisallowUnknownFields()
-	if err := dec.Decode(&v); err != nil && !errors.Is(err, io.EOF) {
-		return v, err
-	}
-	return v, nil
+	err := dec.Decode(&v)
+	return v, err
 }

@@ -2,37 +2,68 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"reflect"
+
+	"github.com/urfave/cli/v2"
 
 	"postern/agent/policy"
 	"postern/cmd/postern/config"
 )
 
+func (t terminal) reloadCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "reload",
+		Usage: "make the running postern read its configuration and users again",
+		Flags: []cli.Flag{configFlag()},
+		Action: func(c *cli.Context) error {
+			if _, err := arguments(c); err != nil {
+				return err
+			}
+			cfg, err := loadConfig(c)
+			if err != nil {
+				return err
+			}
+			var waiting []string
+			if err := (daemon{cfg.Control}).call(c.Context, "/reload", nil, &waiting); err != nil {
+				return err
+			}
+			for _, key := range waiting {
+				fmt.Fprintf(t.Stderr, "postern: a change of %s waits for a restart\n", key)
+			}
+			fmt.Fprintln(t.Stdout, "reloaded")
+			return nil
+		},
+	}
+}
+
 // Reload reads the configuration and the users again. A file that is broken changes
-// nothing: what was in force stays, and the error says what is wrong.
-func (m *Main) Reload() error {
+// nothing: what was in force stays, and the error says what is wrong. It returns the keys
+// whose changes wait for a restart.
+func (m *Main) Reload() (waiting []string, err error) {
 	m.loading.Lock()
 	defer m.loading.Unlock()
 	cfg, err := readConfig(m.Config.File())
 	if err != nil {
-		return m.kept(err)
+		return nil, m.kept(err)
 	}
 	rules, err := policy.Compile(cfg.Domains, cfg.Access)
 	if err != nil {
-		return m.kept(cfg.Check(err))
+		return nil, m.kept(cfg.Check(err))
 	}
 	if err := m.users.Reload(); err != nil {
-		return err // the users say themselves that they stay
+		return nil, err // the users say themselves that they stay
 	}
 	m.rules.Store(rules)
 	if m.Level != nil {
 		setLevel(m.Level, cfg.Log.Level)
 	}
-	for _, key := range needRestart(m.Config, cfg) {
+	waiting = needRestart(m.Config, cfg)
+	for _, key := range waiting {
 		m.Log.Warn("a change waits for a restart", "key", key)
 	}
 	m.Log.Info("configuration reloaded", "file", cfg.File(), "rules", rules.Len())
-	return nil
+	return waiting, nil
 }
 
 // kept says that the old configuration is still in force, a line for each fault.

@@ -7,6 +7,7 @@ import (
 	"html/template"
 	"net"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -55,7 +56,10 @@ func (s sample) view(r *http.Request) sampleView {
 			v.Headers = append(v.Headers, [2]string{name, value})
 		}
 	}
-	slices.SortFunc(v.Headers, func(a, b [2]string) int { return strings.Compare(a[0]+a[1], b[0]+b[1]) })
+	slices.SortStableFunc(v.Headers, func(a, b [2]string) int { return strings.Compare(a[0], b[0]) })
+	if v.User == "" {
+		v.Portal += "?rd=" + url.QueryEscape("https://"+r.Host+r.URL.RequestURI())
+	}
 	return v
 }
 

@@ -45,7 +45,7 @@ func serve(ctx context.Context, m *Main, systemd notifier) (err error) {
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
 	m.Ready = func() {
-		m.Log.Info("ready", "version", version(), "agent", m.Config.Agent.Listen, "portal", m.Config.Portal.Listen, "config", m.Config.File(), "pid", os.Getpid())
+		m.Log.Info("ready", "version", release(), "agent", m.Config.Agent.Listen, "portal", m.Config.Portal.Listen, "config", m.Config.File(), "pid", os.Getpid())
 		tell(systemd.ready())
 	}
 	hup := make(chan os.Signal, 1)
@@ -58,7 +58,7 @@ func serve(ctx context.Context, m *Main, systemd notifier) (err error) {
 			select {
 			case <-hup:
 				tell(systemd.reloading())
-				_ = m.Reload() // it has said what is wrong
+				_, _ = m.Reload() // it has said what is wrong
 				tell(systemd.ready())
 			case <-ctx.Done():
 				m.Log.Info("stopping")

@@ -24,7 +24,7 @@ func (t terminal) versionCommand() *cli.Command {
 				Contract int    `json:"contract"`
 				Go       string `json:"go"`
 				Platform string `json:"platform"`
-			}{version(), agent.Contract, runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH}
+			}{release(), agent.Contract, runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH}
 			return t.output(c, v, func() {
 				fmt.Fprintf(t.Stdout, "postern %s (contract %d, %s, %s)\n", v.Version, v.Contract, v.Go, v.Platform)
 			})
@@ -32,8 +32,14 @@ func (t terminal) versionCommand() *cli.Command {
 	}
 }
 
-// version is what the build knows of itself.
-func version() string {
+// version is set by the linker: -X main.version=v1.2.3.
+var version string
+
+// release is which postern this is, as far as the build knows.
+func release() string {
+	if version != "" {
+		return version
+	}
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
 		return info.Main.Version
 	}

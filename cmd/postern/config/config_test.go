@@ -300,10 +300,11 @@ func TestRisks(t *testing.T) {
 		{"proxies that are everybody", "portal: {trusted_proxies: [\"::/0\"]}\n", "portal.trusted_proxies[0]: ::/0"},
 		{"a long life", "session: {lifetime: 2000h, remember_me: 3000h}\n", "session.lifetime: 2000h0m0s is long"},
 		{"a secret in the file", "secret: 0123456789abcdef0123456789abcdef\n", "secret: stands in the file itself"},
+		{"a secret that is easy to guess", "secret: ${EASY}\n", "secret: has 2 different characters"},
 		{"a secret from the environment", "secret: ${SECRET}\n", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			c, err := Parse("postern.yml", []byte(base+tt.add), env("SECRET", strings.Repeat("s", 40)))
+			c, err := Parse("postern.yml", []byte(base+tt.add), env("EASY", strings.Repeat("ab", 20), "SECRET", "correct horse battery staple 0123456789"))
 			if err != nil {
 				t.Fatal(err)
 			}

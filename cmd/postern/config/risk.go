@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -41,6 +42,12 @@ func (c *Config) Risks() []error {
 	}
 	if c.Secret.File == "" && !strings.Contains(c.secretSource(), "${") {
 		add("secret: stands in the file itself; who reads the configuration can make sessions. Use {file: …} or ${NAME}")
+	}
+	if runes := []rune(c.Secret.Value); c.Secret.File == "" {
+		slices.Sort(runes)
+		if n := len(slices.Compact(runes)); n < 10 {
+			add("secret: has %d different characters and can be guessed; make one with: head -c 32 /dev/urandom | base64", n)
+		}
 	}
 	return errs
 }
