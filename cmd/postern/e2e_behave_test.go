@@ -97,7 +97,7 @@ func TestE2E04AgentKilledAndHung(t *testing.T) {
 		ask := func() haproxytest.Reply { return w.get(t, token, "https://app.example.com/") }
 		expect(t, "before", ask(), 200)
 
-		w.postern.signal(t, syscall.SIGSTOP)
+		w.postern.freeze(t)
 		w.app.Forget()
 		started := time.Now()
 		expect(t, "hung", ask(), 503)
@@ -263,7 +263,7 @@ func TestE2E08Extremes(t *testing.T) {
 func TestE2E10HalfClose(t *testing.T) {
 	upstream := func(c string) string { return strings.Replace(c, "portal: https", "tls: upstream, portal: https", 1) }
 	eachWorld(t, worldOptions{base: "    option abortonclose\n", timeout: "1s", config: upstream}, func(t *testing.T, w *world) {
-		w.postern.signal(t, syscall.SIGSTOP)
+		w.postern.freeze(t)
 		for _, c := range []haproxytest.Client{w.plain, w.client} {
 			nc := c.Dial(t, "app.example.com")
 			fmt.Fprint(nc, "POST /transfer HTTP/1.1\r\nHost: app.example.com\r\nContent-Length: 5\r\n\r\nhello")

@@ -203,7 +203,7 @@ func TestThreat19StaleAnswers(t *testing.T) {
 		ask("signed in", "__Secure-postern="+token, 200)
 		w.app.Forget()
 		ask("nobody, on the same connection", "a=b", 302)
-		w.postern.signal(t, syscall.SIGSTOP)
+		w.postern.freeze(t)
 		ask("no answer, on the same connection", "__Secure-postern="+token, 503)
 		w.postern.signal(t, syscall.SIGCONT)
 		w.untouched(t)

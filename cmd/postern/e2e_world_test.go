@@ -249,6 +249,22 @@ func (d *daemonProcess) signal(t testing.TB, s os.Signal) {
 	}
 }
 
+// freeze stops it where it stands, and returns when it does: a signal takes its time.
+func (d *daemonProcess) freeze(t testing.TB) {
+	t.Helper()
+	d.signal(t, syscall.SIGSTOP)
+	for {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", d.cmd.Process.Pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, state, _ := strings.Cut(string(stat), ") "); strings.HasPrefix(state, "T") {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
 // kill ends it at once; one that is stopped as well.
 func (d *daemonProcess) kill() {
 	if d.cmd != nil && d.cmd.Process != nil {
