@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -140,7 +139,7 @@ func (c *compiler) freshness(in *Rule, out *rule) {
 	case in.MaxAge < 0:
 		c.fault("max_age", "is negative", "")
 	case in.MaxAge != 0 && !proves:
-		c.fault("max_age", cmp.Or(in.Policy, Deny).String()+" asks for no proof that could be too old", "")
+		c.fault("max_age", in.Policy.String()+" asks for no proof that could be too old", "")
 	}
 	for i, word := range in.Factors {
 		var f Factor
@@ -155,7 +154,7 @@ func (c *compiler) freshness(in *Rule, out *rule) {
 		}
 	}
 	if len(in.Factors) > 0 && in.Policy != TwoFactor {
-		c.fault("factors", cmp.Or(in.Policy, Deny).String()+" asks for no second factor", "write policy: two_factor")
+		c.fault("factors", in.Policy.String()+" asks for no second factor", "write policy: two_factor")
 	}
 }
 

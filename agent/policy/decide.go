@@ -114,7 +114,7 @@ func (r *Rules) agree(n *node, req *Request, sub *Subject, t *target, found uint
 	for _, text := range readings {
 		b := *t
 		b.text = text
-		if text != "" && (r.find(n, req, sub, &b, nil) != rule || b.unclean) {
+		if text != "" && r.find(n, req, sub, &b, nil) != rule {
 			return false
 		}
 	}

@@ -21,6 +21,7 @@ func TestCanonicalHost(t *testing.T) {
 		{"the longest label", label + ".com", label + ".com"},
 		{"the longest name", long, long},
 		{"a longer label", label + "a.com", ""},
+		{"a longer last label", "www." + label + "a", ""},
 		{"a longer name", long + "a", ""},
 		{"nothing", "", ""},
 		{"a dot", ".", ""},

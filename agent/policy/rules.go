@@ -59,16 +59,6 @@ func (r *Rules) Len() int { return len(r.rules) }
 // Domains returns the cookie domains, in canonical form.
 func (r *Rules) Domains() []Domain { return slices.Clone(r.domains) }
 
-// IsPortal says whether a host as received is the portal of its domain.
-func (r *Rules) IsPortal(host string) bool {
-	host, ok := canonicalHost(host)
-	if !ok {
-		return false
-	}
-	n := r.index.hosts[host]
-	return n != nil && n.portal
-}
-
 // exactHosts lists the hosts that rules name in full, in the order of the rules.
 func (r *Rules) exactHosts() []string {
 	var out []string
