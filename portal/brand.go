@@ -75,20 +75,20 @@ const minContrast = 4.6
 func brandCSS(accent colour) []byte {
 	light, dark := mustColour(paperLight), mustColour(paperDark)
 	var b bytes.Buffer
-	write := func(paper colour) {
+	write := func(paper colour, text float64) {
 		// A control must stand out from the page by 3:1 (1.4.11).
 		surface := accent.against(paper, 3.1)
-		ink := accent.against(paper, minContrast)
+		ink := accent.against(paper, text)
 		fmt.Fprintf(&b, "--accent:%s;--on-accent:%s;--accent-hover:%s;--ink:%s;",
 			surface, surface.readable(), surface.hover(), ink)
 	}
 	b.WriteString(":root{")
-	write(light)
+	write(light, minContrast)
 	for i := range gates {
 		fmt.Fprintf(&b, "--gate-%d:%s;", i, accent.gate(i, false))
 	}
 	b.WriteString("}\n@media (prefers-color-scheme:dark){:root{")
-	write(dark)
+	write(dark, 6) // thin strokes fade in the dark
 	for i := range gates {
 		fmt.Fprintf(&b, "--gate-%d:%s;", i, accent.gate(i, true))
 	}

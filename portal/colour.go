@@ -96,8 +96,8 @@ var daylight = colour{1, 0.972, 0.91}
 // gate is the colour of one arch, from the wall to the light at its end.
 func (c colour) gate(i int, dark bool) colour {
 	if dark {
-		share := [gates]float64{0, 0.05, 0.13, 0.25, 0.43, 0.8}[i]
-		return c.mix(black, 0.74).mix(c.mix(daylight, 0.7), share)
+		share := [gates]float64{0, 0.06, 0.14, 0.26, 0.45, 0.88}[i]
+		return c.mix(black, 0.74).mix(c.mix(daylight, 0.84), share)
 	}
 	share := [gates]float64{0, 0.13, 0.29, 0.48, 0.7, 1}[i]
 	return c.mix(black, 0.22).mix(daylight, share)
