@@ -18,9 +18,31 @@ type question struct {
 	buf     []byte // for location
 }
 
-// arguments are those of message check in the order in which the generated files send
-// them: then each is found by one comparison.
-var arguments = [...]string{
+// The places of the arguments in the order in which the generated files send them: each
+// is then found by one comparison.
+const (
+	argVersion = iota
+	argRequestID
+	argMethod
+	argTLS
+	argHost
+	argPath
+	argQuery
+	argSource
+	argToken
+	argTokens
+	argAuthorization
+	argAccept
+	argRequestedWith
+	argOrigin
+	argPreflight
+	argFetchMode
+	argFetchDest
+	argUpgrade
+	argCount
+)
+
+var arguments = [argCount]string{
 	ArgVersion, ArgRequestID, ArgMethod, ArgTLS, ArgHost, ArgPath, ArgQuery, ArgSource,
 	ArgToken, ArgTokens, ArgAuthorization, ArgAccept, ArgRequestedWith, ArgOrigin,
 	ArgPreflight, ArgFetchMode, ArgFetchDest, ArgUpgrade,
@@ -44,7 +66,7 @@ func (q *question) read(n *spop.Notify) policy.Reason {
 	}
 	next, sound := 0, true
 	for {
-		name, v, ok := m.Arg()
+		name, t, body, ok := m.Raw()
 		if !ok {
 			break
 		}
@@ -55,7 +77,9 @@ func (q *question) read(n *spop.Notify) policy.Reason {
 			}
 		}
 		next = i + 1
-		sound = q.seen&(1<<i) == 0 && q.set(arguments[i], v) && sound
+		if q.seen&(1<<i) != 0 || t != spop.Null && !q.set(i, t, body) {
+			sound = false
+		}
 		q.seen |= 1 << i
 	}
 	if _, more := n.Next(); more || n.Err() != nil {
@@ -79,70 +103,66 @@ func find(name []byte) int {
 	return -1
 }
 
-// set stores one argument and reports whether it is of a type that goes with it. NULL
-// is what HAProxy sends for what is not there.
-func (q *question) set(name string, v spop.Value) bool {
-	if v.Type == spop.Null {
-		return true
+// set stores one argument that is not NULL, which is what HAProxy sends for what is not
+// there, and reports whether it is of a type that goes with it.
+func (q *question) set(place int, t spop.Type, body []byte) bool {
+	if t != spop.String {
+		return q.setOther(place, t, body)
 	}
-	switch name {
-	case ArgVersion:
-		return integer(&q.version, v)
-	case ArgTokens:
-		return integer(&q.tokens, v)
-	case ArgTLS:
-		q.TLS = v.Int != 0
-		return v.Type == spop.Bool
-	case ArgSource:
-		q.Addr = v.Addr().Unmap()
-		return q.Addr.IsValid()
-	}
-	if v.Type != spop.String {
+	switch s := view(body); place {
+	case argVersion, argTokens, argTLS, argSource:
 		return false
-	}
-	if name == ArgToken {
-		q.token = v.Bytes
-		return true
-	}
-	return q.setString(name, view(v.Bytes))
-}
-
-func (q *question) setString(name, s string) bool {
-	switch name {
-	case ArgRequestID:
+	case argRequestID:
 		if len(s) > maxRequestID || !printable(s) {
 			return false
 		}
 		q.rid = s
-	case ArgMethod:
+	case argMethod:
 		q.Method = s
-	case ArgHost:
+	case argHost:
 		q.Host = s
-	case ArgPath:
+	case argPath:
 		q.Path = s
-	case ArgQuery:
+	case argQuery:
 		q.Query = s
-	case ArgAccept:
+	case argToken:
+		q.token = body
+	case argAccept:
 		q.Accept = s
-	case ArgRequestedWith:
+	case argRequestedWith:
 		q.RequestedWith = s
-	case ArgOrigin:
+	case argOrigin:
 		q.Origin = s
-	case ArgPreflight:
+	case argPreflight:
 		q.PreflightMethod = s
-	case ArgFetchMode:
+	case argFetchMode:
 		q.FetchMode = s
-	case ArgFetchDest:
+	case argFetchDest:
 		q.FetchDest = s
-	case ArgUpgrade:
+	case argUpgrade:
 		q.Upgrade = s
 	}
 	return true
 }
 
-func integer(to *int64, v spop.Value) bool {
-	*to = v.Int
-	return v.Type >= spop.Int32 && v.Type <= spop.Uint64
+// setOther is set for what is no string.
+func (q *question) setOther(place int, t spop.Type, body []byte) bool {
+	integer := t >= spop.Int32 && t <= spop.Uint64
+	switch place {
+	case argVersion:
+		q.version = spop.Integer(t, body)
+		return integer
+	case argTokens:
+		q.tokens = spop.Integer(t, body)
+		return integer
+	case argTLS:
+		q.TLS = t == spop.Bool && spop.Integer(t, body) != 0
+		return t == spop.Bool
+	case argSource:
+		q.Addr = spop.Addr(t, body).Unmap()
+		return q.Addr.IsValid()
+	}
+	return false
 }
 
 // clone is a copy of q that outlives the read buffer, with no working memory.

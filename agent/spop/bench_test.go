@@ -53,7 +53,7 @@ func BenchmarkDecode(b *testing.B) {
 		f, _ := DecodeFrame(frame)
 		n.reset(&f)
 		for m, ok := n.Next(); ok; m, ok = n.Next() {
-			for _, _, ok := m.Arg(); ok; _, _, ok = m.Arg() {
+			for _, _, _, ok := m.Raw(); ok; _, _, _, ok = m.Raw() {
 			}
 		}
 		if n.Err() != nil {

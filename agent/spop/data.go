@@ -32,12 +32,16 @@ type Value struct {
 }
 
 // Addr is the address of an IPv4 or IPv6 value, as it was sent; invalid for other types.
-func (v Value) Addr() netip.Addr {
+func (v Value) Addr() netip.Addr { return Addr(v.Type, v.Bytes) }
+
+// Addr is the address that Message.Raw returned; invalid for other types than IPv4 and
+// IPv6.
+func Addr(t Type, body []byte) netip.Addr {
 	switch {
-	case v.Type == IPv4 && len(v.Bytes) == 4:
-		return netip.AddrFrom4([4]byte(v.Bytes))
-	case v.Type == IPv6 && len(v.Bytes) == 16:
-		return netip.AddrFrom16([16]byte(v.Bytes))
+	case t == IPv4 && len(body) == 4:
+		return netip.AddrFrom4([4]byte(body))
+	case t == IPv6 && len(body) == 16:
+		return netip.AddrFrom16([16]byte(body))
 	}
 	return netip.Addr{}
 }
@@ -46,61 +50,71 @@ func (v Value) Addr() netip.Addr {
 // took; n is 0 at a fault. Flags are refused on every type but Bool, where only the
 // lowest one counts.
 func DecodeValue(b []byte) (v Value, n int) {
-	if len(b) == 0 {
-		return Value{}, 0
-	}
-	if b[0] == byte(String) {
-		s, n := decodeBytes(b[1:])
-		if n == 0 {
-			return Value{}, 0
-		}
-		return Value{Type: String, Bytes: s}, 1 + n
-	}
-	return decodeOther(b)
+	t, body, n := decodeRaw(b)
+	return valueOf(t, body), n
 }
 
-// decodeOther is DecodeValue for all that is not a String.
-func decodeOther(b []byte) (Value, int) {
-	v := Value{Type: Type(b[0] & typeMask)}
-	if b[0] > typeMask && v.Type != Bool {
-		return Value{}, 0
-	}
-	switch v.Type {
+// valueOf makes a Value of what decodeRaw returned.
+func valueOf(t Type, body []byte) Value {
+	switch t {
 	case Null:
-		return v, 1
-	case Bool:
-		if b[0]&flagTrue != 0 {
-			v.Int = 1
-		}
-		return v, 1
-	case Int32, Uint32, Int64, Uint64:
-		u, n := Uvarint(b[1:])
-		if n == 0 {
-			return Value{}, 0
-		}
-		v.Int = int64(u)
-		return v, 1 + n
-	case IPv4:
-		return fixed(v, b, 4)
-	case IPv6:
-		return fixed(v, b, 16)
-	case Binary:
-		s, n := decodeBytes(b[1:])
-		if n == 0 {
-			return Value{}, 0
-		}
-		v.Bytes = s
-		return v, 1 + n
+		return Value{}
+	case Bool, Int32, Uint32, Int64, Uint64:
+		return Value{Type: t, Int: Integer(t, body)}
 	}
-	return Value{}, 0
+	return Value{Type: t, Bytes: body}
 }
 
-func fixed(v Value, b []byte, size int) (Value, int) {
-	if len(b) < 1+size {
-		return Value{}, 0
+// Integer is the value of a Bool (0 or 1) or an integer that Message.Raw returned; 0 for
+// other types.
+func Integer(t Type, body []byte) int64 {
+	switch t {
+	case Bool:
+		if len(body) > 0 && body[0]&flagTrue != 0 {
+			return 1
+		}
+	case Int32, Uint32, Int64, Uint64:
+		u, _ := Uvarint(body)
+		return int64(u)
 	}
-	v.Bytes = b[1 : 1+size : 1+size]
-	return v, 1 + size
+	return 0
+}
+
+// decodeRaw is DecodeValue without the decoding of what was found; see Message.Raw.
+func decodeRaw(b []byte) (t Type, body []byte, n int) {
+	if len(b) == 0 {
+		return 0, nil, 0
+	}
+	t = Type(b[0] & typeMask)
+	if b[0] > typeMask && t != Bool {
+		return 0, nil, 0
+	}
+	at, size := 1, 0
+	switch t {
+	case Null:
+	case Bool:
+		at, size = 0, 1
+	case Int32, Uint32, Int64, Uint64:
+		if _, size = Uvarint(b[1:]); size == 0 {
+			return 0, nil, 0
+		}
+	case IPv4:
+		size = 4
+	case IPv6:
+		size = 16
+	case String, Binary:
+		s, n := decodeBytes(b[1:])
+		if n == 0 {
+			return 0, nil, 0
+		}
+		return t, s, 1 + n
+	default:
+		return 0, nil, 0
+	}
+	if size > len(b)-at {
+		return 0, nil, 0
+	}
+	return t, b[at : at+size : at+size], at + size
 }
 
 // decodeBytes reads a length and as many bytes. n counts both and is 0 at a fault. The
@@ -110,7 +124,7 @@ func decodeBytes(b []byte) (s []byte, n int) {
 		return nil, 0
 	}
 	size, n := uint64(b[0]), 1
-	if size >= 240 {
+	if size >= short {
 		if size, n = uvarintSlow(b); n == 0 {
 			return nil, 0
 		}

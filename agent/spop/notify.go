@@ -9,8 +9,9 @@ type Notify struct {
 	// for its working memory. It must not leave the call.
 	Scratch any
 
-	rest    []byte // of the payload, behind what was read
-	args    int    // arguments of the current message that were not read yet
+	payload []byte
+	at      int // what was read of payload
+	args    int // arguments of the current message that were not read yet
 	invalid bool
 	conn    *conn
 	later   *Reply
@@ -19,8 +20,8 @@ type Notify struct {
 // reset makes n the NOTIFY f.
 func (n *Notify) reset(f *Frame) {
 	n.Stream, n.Frame = f.Stream, f.ID
-	n.rest = f.Payload
-	n.args, n.invalid, n.later = 0, false, nil
+	n.payload, n.at, n.args = f.Payload, 0, 0
+	n.invalid, n.later = false, nil
 }
 
 // Message is one message of a NOTIFY. Its arguments are read once, in order, before
@@ -34,49 +35,84 @@ type Message struct {
 // false at the end and at a fault.
 func (n *Notify) Next() (m Message, ok bool) {
 	for n.args > 0 {
-		if _, _, ok := n.arg(); !ok {
+		if _, _, _, ok := n.arg(); !ok {
 			return Message{}, false
 		}
 	}
-	if len(n.rest) == 0 || n.invalid {
+	if n.at == len(n.payload) {
 		return Message{}, false
 	}
-	name, size := decodeBytes(n.rest)
-	if size == 0 || size == len(n.rest) {
+	rest := n.payload[n.at:]
+	name, size := decodeBytes(rest)
+	if size == 0 || size == len(rest) {
 		n.fault()
 		return Message{}, false
 	}
-	n.args = int(n.rest[size])
-	n.rest = n.rest[size+1:]
+	n.args = int(rest[size])
+	n.at += size + 1
 	return Message{Name: name, n: n}, true
 }
 
 // Arg returns the next argument. It reports false at the end and at a fault. An
 // argument that HAProxy could not evaluate is there, with type Null.
-func (m *Message) Arg() (name []byte, v Value, ok bool) { return m.n.arg() }
+func (m *Message) Arg() (name []byte, v Value, ok bool) {
+	name, t, body, ok := m.n.arg()
+	return name, valueOf(t, body), ok
+}
 
-func (n *Notify) arg() (name []byte, v Value, ok bool) {
+// Raw is Arg for handlers in a hurry: it leaves the value as it was sent. body is that of
+// a String or Binary, the bytes of an address, or the varint of an integer; for a Bool
+// it is the byte with type and flags.
+func (m *Message) Raw() (name []byte, t Type, body []byte, ok bool) { return m.n.arg() }
+
+// arg reads one argument. Nearly all are short strings or NULL: those are read here.
+func (n *Notify) arg() (name []byte, t Type, body []byte, ok bool) {
 	if n.args == 0 {
-		return nil, Value{}, false
+		return nil, 0, nil, false
 	}
-	name, size := decodeBytes(n.rest)
+	b := n.payload[n.at:]
+	if len(b) > 2 && b[0] < short {
+		kind := 1 + int(b[0])
+		if kind+1 < len(b) {
+			switch b[kind] {
+			case byte(Null):
+				n.at += kind + 1
+				n.args--
+				return b[1:kind], Null, nil, true
+			case byte(String):
+				start := kind + 2
+				end := start + int(b[kind+1])
+				if b[kind+1] < short && end <= len(b) {
+					n.at += end
+					n.args--
+					return b[1:kind], String, b[start:end], true
+				}
+			}
+		}
+	}
+	return n.anyArg(b)
+}
+
+// anyArg is arg for names and values of any length and type.
+func (n *Notify) anyArg(b []byte) (name []byte, t Type, body []byte, ok bool) {
+	name, size := decodeBytes(b)
 	if size == 0 {
 		n.fault()
-		return nil, Value{}, false
+		return nil, 0, nil, false
 	}
-	v, more := DecodeValue(n.rest[size:])
+	t, body, more := decodeRaw(b[size:])
 	if more == 0 {
 		n.fault()
-		return nil, Value{}, false
+		return nil, 0, nil, false
 	}
-	n.rest = n.rest[size+more:]
+	n.at += size + more
 	n.args--
-	return name, v, true
+	return name, t, body, true
 }
 
 // fault ends the reading of n for good.
 func (n *Notify) fault() {
-	n.invalid, n.args, n.rest = true, 0, nil
+	n.invalid, n.args, n.at = true, 0, len(n.payload)
 }
 
 // Err is StatusInvalid when a fault was met so far, else nil.
@@ -90,13 +126,8 @@ func (n *Notify) Err() error {
 // finish reads what the handler left, so that no NOTIFY is answered that is not sound
 // as a whole.
 func (n *Notify) finish() bool {
-	for len(n.rest) > 0 {
+	for n.args > 0 || n.at < len(n.payload) {
 		if _, ok := n.Next(); !ok {
-			break
-		}
-	}
-	for n.args > 0 {
-		if _, _, ok := n.arg(); !ok {
 			break
 		}
 	}

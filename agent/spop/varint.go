@@ -2,8 +2,10 @@ package spop
 
 import "math/bits"
 
-// maxVarint is the length of the longest variable-length integer of 64 bits.
-const maxVarint = 10
+const (
+	short     = 240 // variable-length integers below it are one byte
+	maxVarint = 10  // length of the longest, of 64 bits
+)
 
 // Uvarint reads the variable-length integer at the beginning of b and says how many
 // bytes it took; n is 0 when b ends too early or the value does not fit 64 bits. The
@@ -12,7 +14,7 @@ func Uvarint(b []byte) (v uint64, n int) {
 	if len(b) == 0 {
 		return 0, 0
 	}
-	if b[0] < 240 {
+	if b[0] < short {
 		return uint64(b[0]), 1
 	}
 	return uvarintSlow(b)
@@ -42,11 +44,11 @@ func uvarintSlow(b []byte) (uint64, int) {
 
 // AppendUvarint appends v as a variable-length integer: 1 to 10 bytes.
 func AppendUvarint(dst []byte, v uint64) []byte {
-	if v < 240 {
+	if v < short {
 		return append(dst, byte(v))
 	}
 	dst = append(dst, byte(v)|0xf0)
-	v = (v - 240) >> 4
+	v = (v - short) >> 4
 	for v >= 128 {
 		dst = append(dst, byte(v)|0x80)
 		v = (v - 128) >> 7
@@ -56,11 +58,11 @@ func AppendUvarint(dst []byte, v uint64) []byte {
 
 // uvarintLen is the number of bytes that AppendUvarint appends.
 func uvarintLen(v uint64) int {
-	if v < 240 {
+	if v < short {
 		return 1
 	}
 	n := 2
-	for v = (v - 240) >> 4; v >= 128; v = (v - 128) >> 7 {
+	for v = (v - short) >> 4; v >= 128; v = (v - 128) >> 7 {
 		n++
 	}
 	return n
