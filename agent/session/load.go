@@ -54,6 +54,9 @@ func (t *Table) fetch(ctx context.Context, m *memory, token string) error {
 		return fmt.Errorf("session: load: %w", err)
 	}
 	defer m.gate.Release(1)
+	if m.get(token[:selectorLen]) != nil || m.unknown.has([]byte(token)) {
+		return nil // somebody asked between our Find and here
+	}
 	hash := sha256.Sum256([]byte(token))
 	r, err := t.Keeper.LoadSession(ctx, hash)
 	at := m.at(t.now())

@@ -39,7 +39,7 @@ func (t *Table) Find(token []byte, domain string, now time.Time) (*Entry, Result
 		return nil, None
 	}
 	m := t.memory()
-	if e := m.recent.find(token[:selectorLen]); e != nil && e.has(token) && e.state.Load() != ended {
+	if e := m.recent.find(token); e != nil && e.state.Load() != ended {
 		return t.use(m, e, domain, now)
 	}
 	for e := m.find(token[:selectorLen]); e != nil; e = m.find(token[:selectorLen]) {
