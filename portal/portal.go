@@ -47,6 +47,7 @@ type Server struct {
 	Letters  Letters          // nil: no mail is set up
 	Journal  journal.Keeper   // nil: nothing is kept
 	Password Passwords        // nil: passwords cannot be changed here
+	Strength Strength         // of new passwords
 	Key      []byte           // 32 bytes; for CSRF tokens
 	Now      func() time.Time // nil means time.Now
 	Log      *slog.Logger

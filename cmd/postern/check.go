@@ -71,6 +71,9 @@ func (t terminal) check(c *cli.Context) error {
 	for _, w := range rules.Warnings() {
 		risks = append(risks, w)
 	}
+	if err := mailFault(c.Context, cfg); err != nil {
+		return cfg.Check(err)
+	}
 	file := newUsers(cfg, slog.New(slog.DiscardHandler))
 	more, err := lookAround(c.Context, cfg, file)
 	if err != nil {

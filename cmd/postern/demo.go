@@ -190,10 +190,11 @@ func (d *demo) welcome() {
 
   Sign in as  demo / demo   or   admin / admin
   The portal  %s
+  Its mail    %s
 
   The certificate is signed by an authority of its own: a browser warns once, or
   trusts %s.
   Files are in %s. Stop with Ctrl-C.
 
-`, d.url("public"), d.url("app"), d.url("secure"), d.url("admin"), d.url("auth"), d.path("postern-ca.pem"), d.dir)
+`, d.url("public"), d.url("app"), d.url("secure"), d.url("admin"), d.url("auth"), d.path("mail.txt"), d.path("postern-ca.pem"), d.dir)
 }

@@ -50,6 +50,7 @@ portal: {listen: "unix:portal.sock"}
 users: {file: users.yml}
 store: sqlite:postern.db
 secret: {file: secret}
+mail: {file: mail.txt}
 log: {level: warn}
 access_control:
   default_policy: deny

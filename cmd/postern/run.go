@@ -16,6 +16,7 @@ import (
 	"postern/agent/session"
 	"postern/cmd/postern/config"
 	"postern/portal"
+	"postern/portal/mail"
 	"postern/portal/users"
 	"postern/store"
 )
@@ -35,6 +36,8 @@ type Main struct {
 	store   *store.Store
 	users   *users.File
 	table   *session.Table
+	factors portal.Factors
+	outbox  *mail.Outbox // nil when mail is off
 }
 
 // Open opens what can be wrong: rules, users, store, secret and sockets. What it opened
@@ -67,6 +70,12 @@ func (m *Main) Open(ctx context.Context) (err error) {
 	m.table = &session.Table{
 		Config: m.Config.Session, Keeper: m.store, Directory: directory{m.users},
 		Key: m.keys.token, Prepare: agent.Prepare, Log: m.Log,
+	}
+	if m.factors, err = newFactors(m.Config, m.keys, m.store, m.Log); err != nil {
+		return err
+	}
+	if m.outbox, err = newOutbox(m.Config, m.Log); err != nil {
+		return m.Config.Check(err)
 	}
 	return m.listen()
 }
@@ -118,12 +127,17 @@ func (m *Main) Run(ctx context.Context) error {
 	defer stop()
 	back, behind := errgroup.WithContext(behind)
 	back.Go(part("sessions", behind, m.table.Run))
+	if m.outbox != nil {
+		back.Go(part("mail", behind, m.outbox.Run))
+	}
 
 	front, ctx := errgroup.WithContext(ctx)
 	front.Go(part("agent", ctx, func(ctx context.Context) error { return m.agent().Serve(ctx, m.Listeners["agent"]) }))
 	front.Go(part("portal", ctx, func(ctx context.Context) error { return m.portal().Serve(ctx, m.Listeners["portal"]) }))
 	front.Go(part("control", ctx, func(ctx context.Context) error { return m.control().serve(ctx, m.Listeners["control"]) }))
 	front.Go(part("users", ctx, m.users.Run))
+	front.Go(part("journal", ctx, m.prune))
+	front.Go(func() error { m.tryMail(ctx); return nil })
 	front.Go(func() error { // the sessions' end is the end of all
 		select {
 		case <-behind.Done():
@@ -159,10 +173,15 @@ func (m *Main) agent() *agent.Server {
 }
 
 func (m *Main) portal() *portal.Server {
-	return &portal.Server{
+	s := &portal.Server{
 		Config: m.Config.Portal, Cookie: m.Config.Session, Rules: m.rules.Load, Domains: m.Config.Domains,
-		Users: m.users, Sessions: m.table, Key: m.keys.csrf, Log: m.Log,
+		Users: m.users, Sessions: m.table, Factors: m.factors, Journal: m.store,
+		Password: m.users, Strength: m.Config.Passwords, Key: m.keys.csrf, Log: m.Log,
 	}
+	if m.outbox != nil {
+		s.Letters = m.outbox
+	}
+	return s
 }
 
 func (m *Main) control() *control { return &control{main: m, log: m.Log} }

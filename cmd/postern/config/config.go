@@ -19,6 +19,9 @@ import (
 	"postern/agent/session"
 	"postern/haproxy"
 	"postern/portal"
+	"postern/portal/factor"
+	"postern/portal/journal"
+	"postern/portal/mail"
 	"postern/portal/users"
 )
 
@@ -27,17 +30,21 @@ const MaxSize = 4 << 20
 
 // Config is one postern.yml. Paths in it are absolute.
 type Config struct {
-	Domains []policy.Domain `yaml:"domains"`
-	Agent   agent.Config    `yaml:"agent"`
-	Portal  portal.Config   `yaml:"portal"`
-	Users   users.Config    `yaml:"users"`
-	Access  policy.Config   `yaml:"access_control"`
-	Session session.Config  `yaml:"session"`
-	Headers haproxy.Headers `yaml:"headers"`
-	Store   string          `yaml:"store"`   // sqlite:/path
-	Secret  Secret          `yaml:"secret"`  // what every key is derived from
-	Control string          `yaml:"control"` // path of the control socket; "" is control.sock beside the store
-	Log     Log             `yaml:"log"`
+	Domains   []policy.Domain `yaml:"domains"`
+	Agent     agent.Config    `yaml:"agent"`
+	Portal    portal.Config   `yaml:"portal"`
+	Users     users.Config    `yaml:"users"`
+	Passwords portal.Strength `yaml:"passwords"`
+	Factors   factor.Config   `yaml:"factors"`
+	Mail      mail.Config     `yaml:"mail"`
+	Journal   journal.Config  `yaml:"journal"`
+	Access    policy.Config   `yaml:"access_control"`
+	Session   session.Config  `yaml:"session"`
+	Headers   haproxy.Headers `yaml:"headers"`
+	Store     string          `yaml:"store"`   // sqlite:/path
+	Secret    Secret          `yaml:"secret"`  // what every key is derived from
+	Control   string          `yaml:"control"` // path of the control socket; "" is control.sock beside the store
+	Log       Log             `yaml:"log"`
 
 	file string
 	doc  *document
@@ -58,14 +65,18 @@ type Log struct {
 // Default is what an empty file means, before what must be written is missed.
 func Default() Config {
 	return Config{
-		Agent:   agent.DefaultConfig(),
-		Portal:  portal.DefaultConfig(),
-		Users:   users.DefaultConfig(),
-		Session: session.DefaultConfig(),
-		Headers: haproxy.DefaultHeaders(),
-		Store:   "sqlite:/var/lib/postern/postern.db",
-		Secret:  Secret{File: "/var/lib/postern/secret"},
-		Log:     Log{Level: "info", Format: "text"},
+		Agent:     agent.DefaultConfig(),
+		Portal:    portal.DefaultConfig(),
+		Users:     users.DefaultConfig(),
+		Passwords: portal.DefaultStrength(),
+		Factors:   factor.DefaultConfig(),
+		Mail:      mail.DefaultConfig(),
+		Journal:   journal.DefaultConfig(),
+		Session:   session.DefaultConfig(),
+		Headers:   haproxy.DefaultHeaders(),
+		Store:     "sqlite:/var/lib/postern/postern.db",
+		Secret:    Secret{File: "/var/lib/postern/secret"},
+		Log:       Log{Level: "info", Format: "text"},
 	}
 }
 
@@ -143,6 +154,9 @@ func (c *Config) resolve(dir string) {
 	}
 	rel(&c.Portal.Brand.Logo)
 	rel(&c.Portal.Brand.CSS)
+	rel(&c.Mail.File)
+	rel(&c.Mail.Templates)
+	rel(&c.Mail.SMTP.TLS.CA)
 	rel(&c.Control)
 	after(&c.Store, "sqlite:")
 	after(&c.Agent.Listen, "unix:")
@@ -158,7 +172,7 @@ type validator interface{ Validate() error }
 // validate joins the faults of every part, each beginning with its key path.
 func (c *Config) validate() error {
 	var errs []error
-	for _, part := range []any{c.Agent, c.Portal, c.Users, c.Session} {
+	for _, part := range []any{c.Agent, c.Portal, c.Users, c.Passwords, c.Factors, c.Mail, c.Journal, c.Session} {
 		if v, ok := part.(validator); ok {
 			errs = append(errs, v.Validate())
 		}

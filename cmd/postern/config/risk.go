@@ -40,6 +40,15 @@ func (c *Config) Risks() []error {
 	if c.Session.Lifetime > 7*24*time.Hour {
 		add("session.lifetime: %v is long for a session that is not remembered", c.Session.Lifetime)
 	}
+	if id := c.Factors.WebAuthn.RPID; id != "" && !c.Factors.WebAuthn.Disable {
+		add("factors.webauthn.rp_id: every host under %s can ask for these passkeys, a hostile application too; without the key only the portal can", id)
+	}
+	if c.Mail.File != "" {
+		add("mail.file: mail is written to a file and reaches nobody; set mail.smtp where people rely on it")
+	}
+	if m := c.Mail.SMTP.TLS.Mode; c.Mail.SMTP.Address != "" && m != "" && m != "required" {
+		add("mail.smtp.tls.mode: %s lets whoever is between here and the mail server read links that reset passwords", m)
+	}
 	if c.Secret.File == "" && !strings.Contains(c.secretSource(), "${") {
 		add("secret: stands in the file itself; who reads the configuration can make sessions. Use {file: …} or ${NAME}")
 	}

@@ -23,8 +23,21 @@ func (c *Config) validateOwn() []error {
 	case rest == "":
 		add("store: names no file; write sqlite:/path/of/the/file")
 	}
-	errs = append(errs, c.Secret.validate(), c.Log.validate())
+	errs = append(errs, c.Secret.validate(), c.Log.validate(), c.validateSites())
 	return append(errs, c.validateHeaders()...)
+}
+
+// validateSites holds factors.webauthn.rp_id against every portal.
+func (c *Config) validateSites() error {
+	if c.Factors.WebAuthn.RPID == "" {
+		return nil
+	}
+	for _, d := range c.Domains {
+		if _, err := c.Factors.WebAuthn.Site(d.Portal); err != nil && strings.HasPrefix(err.Error(), "factors.webauthn.rp_id: ") {
+			return err // one is enough: the key is the same for all
+		}
+	}
+	return nil
 }
 
 func (s Secret) validate() error {
