@@ -76,7 +76,11 @@ func serve(t *testing.T, kind string) *post {
 		TLS: TLS{CA: ca, ServerName: "mail.example.com"}, Timeout: 20 * time.Second}
 	done := make(chan struct{})
 	go func() { _ = server.Serve(ln); close(done) }()
-	t.Cleanup(func() { server.Close(); <-done })
+	t.Cleanup(func() {
+		server.Close()
+		ln.Close() // when Serve had not got as far as to know it
+		<-done
+	})
 	return p
 }
 
