@@ -40,15 +40,11 @@ func (h *handler) answer(a *spop.Actions, q *question, e *session.Entry, d *poli
 		}
 		a.SetString(spop.Transaction, VarPath, d.Path)
 	}
-	status := statusOf(d.Verdict, q.Method)
 	if d.Domain != nil && leads(d.Verdict, e != nil) {
 		q.buf = appendLocation(q.buf[:0], d.Domain.Portal, &q.Request)
-		a.SetInt(spop.Transaction, VarStatus, int64(status))
 		a.SetBytes(spop.Transaction, VarLocation, q.buf)
-	} else {
-		a.SetInt(spop.Transaction, VarStatus, int64(status))
 	}
-	a.SetString(spop.Transaction, VarVerdict, d.Verdict.String())
+	a.Raw(h.ends.of(d.Verdict, q.Method))
 	if a.Overflow() {
 		h.refuse(a, q, reasonTooBig)
 		return
@@ -64,8 +60,7 @@ func (h *handler) refuse(a *spop.Actions, q *question, why policy.Reason) {
 		a.SetString(spop.Transaction, VarRequestID, q.rid)
 	}
 	a.SetString(spop.Transaction, VarReason, string(why))
-	a.SetInt(spop.Transaction, VarStatus, http.StatusServiceUnavailable)
-	a.SetString(spop.Transaction, VarVerdict, policy.VerdictError.String())
+	a.Raw(h.ends.of(policy.VerdictError, ""))
 	h.count(q, policy.VerdictError)
 }
 
@@ -75,13 +70,42 @@ func leads(v policy.Verdict, signedIn bool) bool {
 	return v == policy.VerdictLogin || v == policy.VerdictStepUp || v == policy.VerdictDeny && signedIn
 }
 
+// ends are the last two variables of an answer, status and verdict, encoded once for
+// each verdict and for methods whose redirect is a 302.
+type ends [policy.VerdictDeny + 1][2][]byte
+
+func newEnds() (all ends) {
+	for v := range all {
+		for i, method := range []string{http.MethodPost, http.MethodGet} {
+			v := policy.Verdict(v)
+			b := spop.AppendSetInt(nil, spop.Transaction, VarStatus, int64(statusOf(v, method)))
+			all[v][i] = spop.AppendSetString(b, spop.Transaction, VarVerdict, v.String())
+		}
+	}
+	return all
+}
+
+func (all *ends) of(v policy.Verdict, method string) []byte {
+	if v > policy.VerdictDeny {
+		v = policy.VerdictError
+	}
+	if safe(method) {
+		return all[v][1]
+	}
+	return all[v][0]
+}
+
+// safe says whether a redirect may be a 302: a browser then asks for the other page with
+// the same method, which for POST would be a POST.
+func safe(method string) bool { return method == http.MethodGet || method == http.MethodHead }
+
 // statusOf is the HTTP status that HAProxy answers with; 200 lets the request pass.
 func statusOf(v policy.Verdict, method string) int {
 	switch v {
 	case policy.VerdictAllow:
 		return http.StatusOK
 	case policy.VerdictLogin, policy.VerdictStepUp:
-		if method == http.MethodGet || method == http.MethodHead {
+		if safe(method) {
 			return http.StatusFound
 		}
 		return http.StatusSeeOther

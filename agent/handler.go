@@ -14,6 +14,7 @@ type handler struct {
 	*Server
 	now  func() time.Time
 	log  *slog.Logger
+	ends ends
 	slow slow
 }
 
@@ -25,6 +26,7 @@ func newHandler(s *Server) *handler {
 	if h.log == nil {
 		h.log = slog.New(slog.DiscardHandler)
 	}
+	h.ends = newEnds()
 	h.slow.handler = h
 	h.slow.timeout = s.Config.Timeout
 	if h.slow.timeout <= 0 {
@@ -51,7 +53,10 @@ func (h *handler) Notify(n *spop.Notify, a *spop.Actions) {
 		h.refuse(a, q, reasonInternal)
 		return
 	}
-	now := h.now()
+	if n.First || q.now.IsZero() {
+		q.now = h.now()
+	}
+	now := q.now
 	domain := rules.DomainOf(q.Host)
 	if domain == nil || len(q.token) == 0 || q.tokens != 1 {
 		h.decide(a, q, nil, rules, now)

@@ -1,6 +1,8 @@
 package agent
 
 import (
+	"time"
+
 	"postern/agent/policy"
 	"postern/agent/spop"
 )
@@ -14,6 +16,7 @@ type question struct {
 	tokens  int64
 	seen    uint32 // a bit for each argument that came, by its place in arguments
 	place   uint64 // which counters of Server.counts are this connection's
+	now     time.Time
 	subject policy.Subject
 	buf     []byte // for location
 }

@@ -181,7 +181,7 @@ func TestCase34SmallFrames(t *testing.T) {
 		ask  spoptest.Message
 		want string
 	}{
-		{"a redirect that fits", request(), rid + "rule=rules[5] reason=sign_in status=302 location=https://auth.example.com/?rd=https%3A%2F%2Fapp.example.com%2Fprojects%2F42&rm=GET verdict=login"},
+		{"a redirect that fits", request(), rid + "rule=rules[5] reason=sign_in location=https://auth.example.com/?rd=https%3A%2F%2Fapp.example.com%2Fprojects%2F42&rm=GET status=302 verdict=login"},
 		{"a redirect that does not", request(path), rid + "reason=too_big status=503 verdict=error"},
 		{"the longest request id", request(spoptest.Str(agent.ArgRequestID, long), path), "rid=" + long + " reason=too_big status=503 verdict=error"},
 	} {

@@ -51,7 +51,7 @@ func BenchmarkDecode(b *testing.B) {
 	b.SetBytes(int64(len(frame)))
 	for b.Loop() {
 		f, _ := DecodeFrame(frame)
-		n.reset(&f)
+		n.reset(&f, true)
 		for m, ok := n.Next(); ok; m, ok = n.Next() {
 			for _, _, _, ok := m.Raw(); ok; _, _, _, ok = m.Raw() {
 			}

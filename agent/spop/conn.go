@@ -18,6 +18,7 @@ type conn struct {
 	in     reader
 	out    writer
 	agreed uint32 // max-frame-size of both directions
+	fresh  bool   // nothing was answered since the last read
 	batch  []byte // ACKs that wait for the next flush, in lent
 	lent   *buffer
 	notify Notify
@@ -88,6 +89,7 @@ func (c *conn) wait() error {
 
 // frames answers every complete frame that was read.
 func (c *conn) frames() error {
+	c.fresh = true
 	for {
 		b := c.in.bytes()
 		if len(b) < lengthSize {
@@ -143,7 +145,8 @@ func (c *conn) answer(f *Frame) error {
 	if err := c.room(); err != nil {
 		return err
 	}
-	c.notify.reset(f)
+	c.notify.reset(f, c.fresh)
+	c.fresh = false
 	c.ack.begin(c.batch, int(c.agreed), f.Stream, f.ID)
 	ours := c.call()
 	if !c.notify.finish() {

@@ -231,7 +231,7 @@ func TestCase39Case41NothingLeftBehind(t *testing.T) {
 // Case 40: connections that only said hello are kept, and cost little.
 func TestCase40IdleConnections(t *testing.T) {
 	const conns, most = 1000, 12 << 10
-	addr := start(t, &spop.Server{Handler: echo, HelloTimeout: 2 * time.Second, WriteTimeout: 10 * time.Millisecond})
+	addr := start(t, &spop.Server{Handler: echo, HelloTimeout: 2 * time.Second})
 	peers := make([]*spoptest.Peer, conns)
 	in := func() uint64 {
 		var m runtime.MemStats

@@ -4,6 +4,10 @@ package spop
 type Notify struct {
 	Stream, Frame uint64
 
+	// First says that the frame is the first that was waiting: those after it were read
+	// together with it, and are answered together. A clock need not be read for each.
+	First bool
+
 	// Scratch belongs to the handler. It is nil at a connection's first NOTIFY and keeps
 	// what was put there for the following ones, so that a handler needs no allocation
 	// for its working memory. It must not leave the call.
@@ -18,7 +22,8 @@ type Notify struct {
 }
 
 // reset makes n the NOTIFY f.
-func (n *Notify) reset(f *Frame) {
+func (n *Notify) reset(f *Frame, first bool) {
+	n.First = first
 	n.Stream, n.Frame = f.Stream, f.ID
 	n.payload, n.at, n.args = f.Payload, 0, 0
 	n.invalid, n.later = false, nil
