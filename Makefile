@@ -5,6 +5,7 @@
 SUDO     := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 VULNDB   := golang.org/x/vulndb@v0.0.0-20261105234957-e22db6528018
+CACHE    := $(or $(POSTERN_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/postern)
 FUZZTIME ?= 20s
 ARGS     ?=
 
@@ -17,7 +18,7 @@ build: ## the static, stripped program, in bin/postern
 # The tests run against real HAProxy 2.6, 3.0 and 3.2, and a real browser.
 test: setup ## everything the tests need, then vet and all tests with the race detector
 	go vet ./...
-	go test -race -timeout 20m -parallel 8 ./...
+	PATH="$(CACHE)/haproxy-3.2:$$PATH" go test -race -timeout 20m -parallel 8 ./...
 
 setup: haproxy ## what the tests need: three HAProxy series, Chromium
 	@command -v chromium >/dev/null || { \
@@ -41,8 +42,8 @@ demo: ## HAProxy, Postern and a sample application on this machine; installs hap
 		$(SUDO) apt-get update -q && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -qy haproxy; }
 	go run ./cmd/postern demo $(ARGS)
 
-bench: ## every benchmark, with allocations
-	go test -run '^$$' -bench . -benchmem -timeout 60m ./...
+bench: build haproxy ## Postern beside an agent that answers constants, through each HAProxy: bench-out/
+	go run ./cmd/spopbench run --out bench-out $(foreach v,2.6 3.0 3.2,--haproxy $(v)=$(CACHE)/haproxy-$(v)/haproxy) $(ARGS)
 
 fuzz: ## every fuzz target for FUZZTIME (20s)
 	@for pkg in $$(go list ./...); do \

@@ -5,7 +5,11 @@
 // and to check files, and takes every name that both sides share from package agent.
 package haproxy
 
-import "postern/agent/policy"
+import (
+	"bytes"
+
+	"postern/agent/policy"
+)
 
 // Form is how the rules are handed to the operator.
 type Form string
@@ -49,6 +53,20 @@ func DefaultHeaders() Headers {
 type Files struct {
 	SPOE   []byte // spoe.conf
 	Config []byte // postern.cfg
+}
+
+// endOfBlock is the line that parts the two.
+const endOfBlock = "    # ---- end of the block"
+
+// Parts cuts Config of the Block form in two: the lines for a frontend, and the sections
+// that belong behind one's own. In the Defaults form there are no such lines.
+func (f Files) Parts() (frontend, behind []byte) {
+	before, after, ok := bytes.Cut(f.Config, []byte(endOfBlock))
+	if !ok {
+		return nil, f.Config
+	}
+	_, after, _ = bytes.Cut(after, []byte("\n"))
+	return before, after
 }
 
 // Generate writes both files. Its error joins every fault of the configuration.

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"postern/agent"
+	"postern/agent/policy"
 	"postern/haproxy"
 	"postern/haproxy/haproxytest"
 )
@@ -219,11 +220,11 @@ func TestThreat12HostAsDecided(t *testing.T) {
 func TestPortalPort(t *testing.T) {
 	config := func(c *haproxy.Config) {
 		c.Domains[0].Portal = "https://auth.example.com:8443"
-		c.Domains = append(c.Domains, wide().Domains[2])
+		c.Domains = append(c.Domains, wide().Domains[2], policy.Domain{Name: "near.example.com", Portal: "https://auth.near.example.com"}, policy.Domain{Name: "far.example.net", Portal: "https://auth.far.example.net"})
 	}
 	eachRig(t, options{config: config}, func(t *testing.T, r *rig) {
 		r.script(t, allow())
-		for host, want := range map[string]string{"app.example.com:8443": "app.example.com:8443", "APP.example.com.:8443": "app.example.com:8443", "app.example.com": "app.example.com", "app.example.com:9": "app.example.com", "app.example.org:8443": "app.example.org"} {
+		for host, want := range map[string]string{"app.example.com:8443": "app.example.com:8443", "APP.example.com.:8443": "app.example.com:8443", "app.example.com": "app.example.com", "app.example.com:9": "app.example.com", "app.example.org:8443": "app.example.org", "app.near.example.com:8443": "app.near.example.com"} {
 			r.app.Forget()
 			r.client.Raw(t, "app.example.com", "GET /x HTTP/1.1\nHost: "+host+"\n\n")
 			if seen := r.app.Last(t); seen.Value("Host") != want {
@@ -231,7 +232,7 @@ func TestPortalPort(t *testing.T) {
 			}
 		}
 		r.app.Forget()
-		for host, want := range map[string]string{"app.example.com": "https://app.example.com:8443/a%20b?c=d", "App.example.com:80": "https://app.example.com:8443/a%20b?c=d", "app.example.org": "https://app.example.org/a%20b?c=d"} {
+		for host, want := range map[string]string{"app.example.com": "https://app.example.com:8443/a%20b?c=d", "App.example.com:80": "https://app.example.com:8443/a%20b?c=d", "app.example.org": "https://app.example.org/a%20b?c=d", "near.example.com": "https://near.example.com/a%20b?c=d", "far.example.net": "https://far.example.net/a%20b?c=d"} {
 			got := r.plain.Raw(t, "", "POST /a%20b?c=d HTTP/1.1\nHost: "+host+"\nContent-Length: 0\n\n")
 			if got.Status != http.StatusPermanentRedirect || got.Header.Get("Location") != want {
 				t.Errorf("%s: status %d, Location %q, want %q", host, got.Status, got.Header.Get("Location"), want)
@@ -282,6 +283,29 @@ func TestIdentity(t *testing.T) {
 		r.client.Raw(t, "app.example.com", "GET / HTTP/1.1\nHost: app.example.com\nX-User: mallory\n\n")
 		if seen := r.app.Last(t); strings.Contains(seen.Head, "X-User") || strings.Contains(seen.Head, "mallory") {
 			t.Errorf("nobody is signed in, but the application received\n%s", seen.Head)
+		}
+	})
+}
+
+// TestLog: a line says who was let through by which rule, and a client cannot write into it.
+func TestLog(t *testing.T) {
+	eachRig(t, options{}, func(t *testing.T, r *rig) {
+		if r.form == haproxy.Block {
+			return // the log is the operator's
+		}
+		r.script(t, say("user", `al"ice`, "rule", "wiki", "reason", "one_factor", "session", "s1", "verdict", "allow"))
+		r.client.Raw(t, "app.example.com", "GET /x?token=hunter2 HTTP/1.1\nHost: app.example.com\n\n")
+		line := r.LogLine(t, " /x ", "verdict=allow", `rule="wiki"`, "reason=one_factor", `user="al\"ice"`, "session=s1")
+		if strings.Contains(line, "hunter2") {
+			t.Errorf("the query is in the log: %s", line)
+		}
+		r.script(t, say("status", 403, "verdict", "deny"))
+		got := r.client.Raw(t, "app.example.com", "GET /y HTTP/1.1\nHost: app.example.com\" verdict=allow user=\n\n")
+		if got.Status == 400 {
+			return // from 3.0 on HAProxy refuses such a host before it asks
+		}
+		if line := r.LogLine(t, " /y "); strings.Contains(line, " verdict=allow ") && !strings.Contains(line, `\" verdict=allow`) {
+			t.Errorf("the host writes into the log: %s", line)
 		}
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"text/template"
 
 	"postern/agent"
+	"postern/agent/policy"
 )
 
 //go:embed text
@@ -17,8 +18,9 @@ var texts embed.FS
 // vars is the scope and prefix of what the agent sets.
 const vars = "txn." + agent.Prefix + "."
 
-// port is a port that is not 443 where hosts of some domains are reached.
-type port struct{ Port, Hosts, HostsWithPort string }
+// place says of the hosts of one domain where they are reached: at a port that is not
+// 443, or again at 443; over a plain connection, or again not.
+type place struct{ Port, Plain, Hosts string }
 
 // header is an identity header and the variable that fills it.
 type header struct{ Header, Variable string }
@@ -32,33 +34,61 @@ func overrides() []string {
 // escape turns a text into HTML, as a chain of HAProxy's converters inside double quotes.
 const escape = `regsub('&','&amp;',g),regsub('<','&lt;',g),regsub('>','&gt;',g),regsub('\"','&quot;',g)`
 
-// hosts are a condition that holds for the hosts of domains. A condition of HAProxy is
-// a disjunction of conjunctions, so what else must hold goes into each part.
-func hosts(domains []string, and string) string {
-	exact := "{ var(txn.postern_host) -m str " + strings.Join(domains, " ") + " }"
-	below := "{ var(txn.postern_host) -m end ." + strings.Join(domains, " .") + " }"
-	return exact + and + " || " + below + and
+// hosts is a condition that holds for the hosts of a domain.
+func hosts(domain string) string {
+	return "{ var(txn.postern_host) -m str " + domain + " } || { var(txn.postern_host) -m end ." + domain + " }"
 }
 
-// ports groups the domains by the port of their portals, 443 left out.
-func (c Config) ports() []port {
-	domains := map[string][]string{}
-	var order []string
-	for _, d := range c.Domains {
-		_, p, _ := portalOf(d.Portal) // validated
-		if p == "" {
+// domains returns the domains, those inside of others behind them: rules that are applied
+// in this order leave what the closest domain of a host says.
+func (c Config) domains() []policy.Domain {
+	return slices.SortedStableFunc(slices.Values(c.Domains), func(a, b policy.Domain) int {
+		return strings.Count(a.Name, ".") - strings.Count(b.Name, ".")
+	})
+}
+
+// inside says whether a domain lies in one of others.
+func inside(d policy.Domain, others []policy.Domain) bool {
+	return slices.ContainsFunc(others, func(o policy.Domain) bool { return strings.HasSuffix(d.Name, "."+o.Name) })
+}
+
+// places are the domains whose portals have a port of their own, and those inside of
+// them; ports are these ports, each once.
+func (c Config) places() (places []place, ports []string) {
+	var odd []policy.Domain
+	for _, d := range c.domains() {
+		_, port, _ := portalOf(d.Portal) // validated
+		if port == "" && !inside(d, odd) {
 			continue
 		}
-		if domains[p] == nil {
-			order = append(order, p)
+		odd = append(odd, d)
+		places = append(places, place{Port: port, Hosts: hosts(d.Name)})
+		if port != "" && !slices.Contains(ports, port) {
+			ports = append(ports, port)
 		}
-		domains[p] = append(domains[p], d.Name)
 	}
-	var all []port
-	for _, p := range order {
-		all = append(all, port{p, hosts(domains[p], ""), hosts(domains[p], " { req.fhdr(host),port_only "+p+" }")})
+	return places, ports
+}
+
+// upstream are the domains whose TLS ends in front of HAProxy, and those inside of them;
+// all says that it does so for every domain.
+func (c Config) upstream() (places []place, all bool) {
+	var odd []policy.Domain
+	all = true
+	for _, d := range c.domains() {
+		ends := d.TLS != "upstream"
+		all = all && !ends
+		switch {
+		case !ends:
+			places = append(places, place{Plain: "unset-var(txn.postern_plain)", Hosts: hosts(d.Name)})
+		case inside(d, odd):
+			places = append(places, place{Plain: "set-var(txn.postern_plain) bool(true)", Hosts: hosts(d.Name)})
+		default:
+			continue
+		}
+		odd = append(odd, d)
 	}
-	return all
+	return places, all
 }
 
 // portals are the hosts of the portals, each once.
@@ -70,21 +100,6 @@ func (c Config) portals() []string {
 		}
 	}
 	return all
-}
-
-// upstream are two conditions of which one holds for hosts whose TLS ends in front of
-// HAProxy; none when there are no such hosts.
-func (c Config) upstream() (conditions []string, all bool) {
-	var names []string
-	for _, d := range c.Domains {
-		if d.TLS == "upstream" {
-			names = append(names, d.Name)
-		}
-	}
-	if len(names) == 0 {
-		return nil, false
-	}
-	return strings.Split(hosts(names, ""), " || "), len(names) == len(c.Domains)
 }
 
 // identity are the headers that only Postern may send: the ones it sends, and the ones
@@ -147,14 +162,15 @@ func (c Config) render(v Version, f Form) (Files, error) {
 	agentAt, _ := serverAddress(c.Agent)   // validated
 	portalAt, _ := serverAddress(c.Portal) // validated
 	upstream, all := c.upstream()
+	places, ports := c.places()
 	portals := c.portals()
 	data := map[string]any{
 		"Version": v.String(), "V": vars, "Engine": agent.Engine, "Agent": agentAt, "Portal": portalAt,
 		"Message": agent.Message, "Prefix": agent.Prefix, "Backend": agent.Backend, "Error": agent.VarError, "Time": agent.VarTime,
-		"Group": "", "Retries": []string{"50ms", "250ms"}, "Pause": v.AtLeast(Version{3, 2}),
+		"Group": "", "Retries": []string{"50ms", "250ms"}, "Pause": v.AtLeast(Version{3, 2}), "Trailers": v.AtLeast(Version{3, 2}),
 		"SPOE": c.SPOE, "Cookie": c.Cookie, "CookieLines": []int{2, 3, 4}, "Timeout": timeout, "Args": c.args(),
 		"Identity": c.identity(), "Overrides": overrides(), "Set": c.set(), "Escape": escape,
-		"Ports": c.ports(), "Portals": strings.Join(portals, " "), "PortalHost": portals[0],
+		"Places": places, "Ports": ports, "Portals": strings.Join(portals, " "), "PortalHost": portals[0],
 		"HTTPS": !all, "Upstream": upstream,
 		"AgentMode": "tcp", "Balance": "roundrobin",
 	}

@@ -72,10 +72,9 @@ func site(t testing.TB, c haproxy.Config, v haproxy.Version, f haproxy.Form, cer
 	// The block is made for a place before one's own use_backend; HAProxy says so when it
 	// is not, hence the two parts of the frontend.
 	top, tail, _ := strings.Cut(frontend(""), "    use_backend")
-	block, sections, ok := strings.Cut(config, "    # ---- end of the block")
-	if !ok {
+	block, sections := haproxy.Files{Config: []byte(config)}.Parts()
+	if block == nil {
 		t.Fatal("the block has no end")
 	}
-	_, sections, _ = strings.Cut(sections, "\n")
-	return append(all, haproxytest.File{Name: "20-site.cfg", Text: head + top + block + "\n    use_backend" + tail + behind + sections})
+	return append(all, haproxytest.File{Name: "20-site.cfg", Text: head + top + string(block) + "\n    use_backend" + tail + behind + string(sections)})
 }

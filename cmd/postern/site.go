@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 
 	"postern/cmd/postern/config"
@@ -17,17 +16,13 @@ type site struct {
 	application string // address of the application's server
 }
 
-// endOfBlock is the line of postern.cfg, in the block form, that parts the lines of the
-// frontend from the sections behind it.
-const endOfBlock = "    # ---- end of the block"
-
 // files returns postern.cfg and the site's own file, to be read in this order. In the
 // block form the rules stand in the frontend of the second, and the first is empty.
 func (s site) files(generated haproxy.Files, form haproxy.Form) (postern, own []byte) {
 	frontend, base, block, sections := "www from postern", "sample from postern-base", "", []byte(nil)
 	if form == haproxy.Block {
-		lines, behind, _ := bytes.Cut(generated.Config, []byte(endOfBlock))
-		_, sections, _ = bytes.Cut(behind, []byte("\n"))
+		var lines []byte
+		lines, sections = generated.Parts()
 		frontend, base, block = "www", "sample", string(lines)
 		generated.Config = []byte("defaults\n    mode http\n    log global\n    timeout connect 5s\n    timeout client 1m\n    timeout server 1m\n")
 	}
