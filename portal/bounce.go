@@ -48,8 +48,11 @@ func (s *site) bounced(v *visit) bool {
 // herePath returns path when it is a page of the portal that can be gone back to.
 func herePath(path string) string {
 	switch path {
-	case "/signout", "/signed-out":
+	case "/signout", "/signed-out", "/prove":
 		return path
+	}
+	if page := parsePage(path); page != "" {
+		return page
 	}
 	return "/"
 }

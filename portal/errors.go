@@ -21,6 +21,7 @@ var (
 	errForm       = errors.New("the form is not what the page has")
 	errNoSessions = errors.New("the sessions cannot be reached")
 	errRules      = errors.New("the rules cannot be asked")
+	errEnded      = errors.New("the session ended meanwhile")
 )
 
 // waitError says that there were too many wrong passwords.
@@ -38,7 +39,7 @@ func status(err error) int {
 		return http.StatusUnauthorized
 	case errors.Is(err, users.ErrBusy), errors.As(err, &wait):
 		return http.StatusTooManyRequests
-	case errors.Is(err, errOrigin), errors.Is(err, errExpired), errors.Is(err, errNoCookie):
+	case errors.Is(err, errOrigin), errors.Is(err, errExpired), errors.Is(err, errNoCookie), errors.Is(err, errEnded):
 		return http.StatusForbidden
 	case errors.Is(err, errForm):
 		return http.StatusBadRequest
@@ -65,6 +66,8 @@ func explain(err error) sentence {
 		return "error.expired"
 	case errors.Is(err, errNoCookie):
 		return "error.no_cookie"
+	case errors.Is(err, errEnded):
+		return "error.ended"
 	}
 	switch code := status(err); {
 	case code == http.StatusNotFound:

@@ -14,19 +14,21 @@ type step uint8
 // The steps. Handlers show them and take their forms; none of them names another.
 const (
 	stepPassword step = iota // prove a first factor
-	stepSecond               // prove a second factor
-	stepNoSecond             // a second factor is asked for and the user has none
+	stepProve                // prove something more, or prove it again
+	stepEnrol                // a second factor is asked for: set one up
+	stepNoSecond             // a second factor is asked for, and none can be had here
 	stepDenied               // signed in, and the rules say no
-	stepDone                 // go to the target, or stay when there is none
+	stepDone                 // go to the page or the target, or stay when there is none
 	stepBroken               // the rules cannot be asked; nobody goes anywhere
 )
 
 // place is where somebody stands in a sign-in.
 type place struct {
 	Session *session.Session // nil: nobody is signed in
+	Page    string           // of the person's own; it comes before Target
 	Target  target
-	Addr    netip.Addr      // the client's
-	Second  []policy.Factor // second factors that the user can prove
+	Addr    netip.Addr // the client's
+	Having  having
 }
 
 // next is the one place that picks the next step of a sign-in. It is a pure function:
@@ -35,18 +37,17 @@ func next(rules *policy.Rules, p place, now time.Time) step {
 	if p.Session == nil || p.Session.Level < policy.LevelOne {
 		return stepPassword
 	}
-	if p.Target.URL == "" {
-		return stepDone
-	}
-	request, subject := p.Target.request(p.Addr), subjectOf(p.Session)
-	switch rules.Decide(&request, &subject, now).Verdict {
+	switch reached(rules, p, p.Session, now) {
 	case policy.VerdictAllow:
 		return stepDone
 	case policy.VerdictStepUp:
-		if len(p.Second) == 0 {
-			return stepNoSecond
+		switch {
+		case len(ways(rules, p, now)) > 0:
+			return stepProve
+		case len(enrols(rules, p, now)) > 0:
+			return stepEnrol
 		}
-		return stepSecond
+		return stepNoSecond
 	case policy.VerdictDeny:
 		return stepDenied
 	case policy.VerdictLogin, policy.VerdictChallenge:

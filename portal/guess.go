@@ -32,6 +32,7 @@ const (
 	byUser    = 'u'
 	byAddress = 'a'
 	byBrowser = 'b'
+	bySecond  = '2' // a user's second factor of one kind
 )
 
 // count is what is known of one subject.

@@ -30,6 +30,8 @@ import (
 
 	"postern/agent/policy"
 	"postern/agent/session"
+	"postern/portal/factor"
+	"postern/portal/mail"
 	"postern/portal/users"
 	"postern/store"
 )
@@ -42,8 +44,10 @@ type house struct {
 	server *Server
 	users  *users.File
 	table  *session.Table
-	direct string // address of the portal itself
-	front  string // address of the proxy in front
+	db     *store.Store
+	outbox *mail.Outbox // writes into the file that letters reads
+	direct string       // address of the portal itself
+	front  string       // address of the proxy in front
 	inside *http.Transport
 	appsMu sync.Mutex
 	apps   http.HandlerFunc // see answer
@@ -104,7 +108,14 @@ func openHouse(t *testing.T, change ...func(*Server)) *house {
 	h.server = &Server{
 		Config: DefaultConfig(), Cookie: session.DefaultConfig(), Rules: func() *policy.Rules { return rules },
 		Domains: houseDomains(), Users: h.users, Sessions: h.table, Key: key, Log: log,
+		Factors: houseFactors(t, db), Journal: db, Password: h.users, Strength: DefaultStrength(),
 	}
+	h.db = db
+	h.outbox = &mail.Outbox{Log: log, Mailer: &mail.Mailer{
+		Config: mail.Config{File: filepath.Join(dir, "mail.txt")}, Brand: mail.Brand{Name: "Postern"},
+	}}
+	must(t, h.outbox.Mailer.Load())
+	h.server.Letters = h.outbox
 	for _, c := range change {
 		c(h.server)
 	}
@@ -112,6 +123,50 @@ func openHouse(t *testing.T, change ...func(*Server)) *house {
 	h.apps = application
 	h.serve(db)
 	return h
+}
+
+// houseFactors are all factors, on both portals.
+func houseFactors(t *testing.T, db *store.Store) Factors {
+	t.Helper()
+	keys, err := factor.NewKeys([]byte("a secret of the test 32 byte lon"))
+	must(t, err)
+	cfg := factor.DefaultConfig()
+	f := Factors{
+		Devices:  &factor.Devices{Keeper: db, Recovery: db},
+		TOTP:     &factor.TOTP{Config: cfg.TOTP, Keys: keys, Keeper: db, Spent: db},
+		WebAuthn: map[string]*factor.WebAuthn{},
+		Recovery: &factor.Recovery{Keys: keys, Keeper: db},
+		Mailed:   &factor.Mailed{Keys: keys, Keeper: db},
+		Tokens:   &factor.Tokens{Keys: keys, Spent: db},
+	}
+	for _, d := range houseDomains() {
+		at, err := cfg.WebAuthn.Site(d.Portal)
+		must(t, err)
+		f.WebAuthn[d.Portal] = &factor.WebAuthn{Config: cfg.WebAuthn, Site: at, Keys: keys, Keeper: db, Spent: db}
+	}
+	return f
+}
+
+// letters waits until the outbox is empty and returns every mail so far, in the order in
+// which they were written, each from its "From:" line on.
+func (h *house) letters() []string {
+	h.t.Helper()
+	for h.outbox.Waiting() > 0 {
+		select {
+		case <-h.t.Context().Done():
+			h.t.Fatal("the outbox does not get empty")
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+	content, err := os.ReadFile(h.outbox.Mailer.Config.File)
+	if err != nil {
+		return nil
+	}
+	all := strings.Split("\n"+string(content), "\nFrom postern@localhost ")[1:]
+	for i := range all {
+		_, all[i], _ = strings.Cut(all[i], "\n")
+	}
+	return all
 }
 
 // serve runs portal, table and front until the test ends, in the order in which they
@@ -130,6 +185,11 @@ func (h *house) serve(db io.Closer) {
 	running.Go(func() {
 		if err := h.table.Run(ctx); err != nil {
 			h.t.Errorf("sessions: %v", err)
+		}
+	})
+	running.Go(func() {
+		if err := h.outbox.Run(ctx); err != nil {
+			h.t.Errorf("mail: %v", err)
 		}
 	})
 	outside, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{certificate(h.t)}})

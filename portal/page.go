@@ -11,6 +11,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/gofiber/fiber/v2"
+
+	"postern/agent/policy"
 )
 
 //go:embed templates/*.html
@@ -90,6 +92,44 @@ func (p page) CSRF() string { return p.site.csrfToken(p.visit.browser, p.visit.u
 
 // Target is where the sign-in leads.
 func (p page) Target() target { return p.visit.target }
+
+// Next is the page of the person's own that comes before Target.
+func (p page) Next() string { return p.visit.page }
+
+// To is path with everything that says where the person is going.
+func (p page) To(path string) string { return p.visit.goal(path) }
+
+// Way is the page that asks for another proof.
+func (p page) Way(f policy.Factor) string {
+	to := p.visit.goal("/prove")
+	return to + map[bool]string{true: "&", false: "?"}[strings.Contains(to, "?")] + "way=" + f.String()
+}
+
+// WayName is what a proof is called on a link.
+func (p page) WayName(f policy.Factor) sentence {
+	switch f {
+	case policy.WebAuthn:
+		return "prove.use_passkey"
+	case policy.TOTP:
+		return "prove.use_app"
+	case policy.Recovery:
+		return "prove.use_recovery"
+	case policy.Mail:
+		return "prove.use_mail"
+	}
+	return "prove.use_password"
+}
+
+// Passkeys says whether the page may run a ceremony.
+func (p page) Passkeys() bool { return p.Name == "signin" || p.Name == "prove" || p.Name == "addkey" }
+
+// AppLink lets an otpauth address through, which opens the authenticator app.
+func (p page) AppLink(uri string) template.URL {
+	if !strings.HasPrefix(uri, "otpauth://totp/") {
+		return ""
+	}
+	return template.URL(uri)
+}
 
 // Here is the page's own path, for the forms that come back to it.
 func (p page) Here() string { return herePath(p.visit.c.Path()) }

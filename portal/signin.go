@@ -36,6 +36,8 @@ type signInBody struct {
 	Wait     int      // seconds; with "signin.wait"
 	Missing  string   // "username" or "password": the field that was left empty
 	Expired  bool     // the page had expired; nothing is known about the password
+	ByKey    bool     // it was a passkey that did not do
+	Passkey  *ceremony
 }
 
 // OnPassword says that the password is the field to go on with.
@@ -45,21 +47,34 @@ func (b signInBody) OnPassword() bool { return b.Username != "" && b.Missing != 
 func (b signInBody) OnUsername() bool { return b.Missing == "username" }
 
 // WrongPassword says that the password field is among what is wrong.
-func (b signInBody) WrongPassword() bool { return b.Say != "" && !b.Expired && b.Missing != "username" }
+func (b signInBody) WrongPassword() bool {
+	return b.Say != "" && !b.Expired && !b.ByKey && b.Missing != "username"
+}
 
 // showSignIn is GET /: the next step, whatever it is.
 func (s *site) showSignIn(v *visit) error {
 	if v.doubled {
 		return s.render(v, page{Name: "cookies", Status: http.StatusOK, Title: "cookies.title"})
 	}
-	switch s.next(v) {
+	step, err := s.next(v)
+	if err != nil {
+		return err
+	}
+	switch step {
 	case stepPassword:
 		return s.signInForm(v, http.StatusOK, signInBody{})
-	case stepSecond, stepNoSecond:
-		return s.render(v, page{Name: "second", Status: http.StatusOK, Title: "second.title", Body: v.session})
+	case stepProve:
+		return v.leave(v.goal("/prove"))
+	case stepEnrol:
+		return v.leave(v.goal(pageFactors))
+	case stepNoSecond:
+		return s.render(v, secondPage(v))
 	case stepDenied:
 		return s.render(v, page{Name: "denied", Status: http.StatusForbidden, Title: "denied.title", Body: v.session})
 	case stepDone:
+		if v.page != "" {
+			return s.onward(v)
+		}
 		if v.target.URL == "" {
 			return s.showSignedIn(v)
 		}
@@ -69,11 +84,6 @@ func (s *site) showSignIn(v *visit) error {
 		return v.leave(v.target.URL)
 	}
 	return errRules
-}
-
-// next asks the flow where this visit stands.
-func (s *site) next(v *visit) step {
-	return next(s.Rules(), place{Session: v.session, Target: v.target, Addr: v.addr}, s.now())
 }
 
 // leave answers 303, which makes every browser send a GET.
@@ -86,6 +96,7 @@ func (v *visit) leave(to string) error {
 
 func (s *site) signInForm(v *visit, code int, b signInBody) error {
 	b.Offer = s.Cookie.RememberMe > 0
+	b.Passkey = s.passkeyOffer(v)
 	return s.render(v, page{Name: "signin", Status: code, Title: "signin.title", Failed: b.Say != "", Body: b})
 }
 
@@ -117,16 +128,10 @@ func (s *site) takeSignIn(v *visit) error {
 	if err != nil {
 		return s.refuse(v, b, err)
 	}
-	if err := s.begin(v, user, b.Remember && s.Cookie.RememberMe > 0); err != nil {
+	if err := s.begin(v, user, policy.Password, policy.LevelOne, b.Remember); err != nil {
 		return err
 	}
-	if v.target.URL == "" && v.host.Home != "" {
-		return v.leave(v.host.Home)
-	}
-	if v.target.URL != "" && s.next(v) == stepDone {
-		return v.leave(v.target.URL)
-	}
-	return v.leave(v.target.at("/"))
+	return s.onward(v)
 }
 
 // prove checks a password, within the bounds of the limiter.
@@ -190,13 +195,14 @@ func (s *site) refuse(v *visit, b signInBody, err error) error {
 	return s.signInForm(v, code, b)
 }
 
-// begin makes the session of a user who proved the password, and sets its cookie. A
+// begin makes the session of a user who proved a first factor, and sets its cookie. A
 // session that the browser had is ended in the same stroke.
-func (s *site) begin(v *visit, u users.User, remember bool) error {
+func (s *site) begin(v *visit, u users.User, f policy.Factor, level policy.Level, remember bool) error {
 	now := s.now()
+	remember = remember && s.Cookie.RememberMe > 0
 	fresh := session.Session{
 		Domain: v.host.Name, User: u.Name, Name: u.DisplayName, Groups: u.Groups,
-		Level: policy.LevelOne, Remember: remember, Browser: clip(v.c.Get(fiber.HeaderUserAgent), maxBrowser),
+		Level: level, Remember: remember, Browser: clip(v.c.Get(fiber.HeaderUserAgent), maxBrowser),
 	}
 	if len(u.Emails) > 0 {
 		fresh.Email = u.Emails[0]
@@ -204,7 +210,7 @@ func (s *site) begin(v *visit, u users.User, remember bool) error {
 	if v.addr.IsValid() {
 		fresh.Addr = v.addr.String()
 	}
-	fresh.Proofs[policy.Password] = now.Unix()
+	fresh.Proofs[f] = now.Unix()
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
 	token, created, err := s.Sessions.Create(ctx, fresh, v.token)
@@ -219,9 +225,9 @@ func (s *site) begin(v *visit, u users.User, remember bool) error {
 		life = created.Expires.Sub(now)
 	}
 	v.setSession(s.Cookie.Cookie, token, life)
-	v.session = &created
+	v.token, v.session, v.had = token, &created, nil
 	s.remember(v, u.Name)
-	s.log().Info("signed in", "rid", v.id, "addr", v.addr.String(), "user", u.Name, "session", created.ID, "domain", v.host.Name)
+	s.log().Info("signed in", "rid", v.id, "addr", v.addr.String(), "user", u.Name, "session", created.ID, "domain", v.host.Name, "factor", f.String())
 	return nil
 }
 

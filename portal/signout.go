@@ -100,5 +100,5 @@ func (s *site) takeLanguage(v *visit) error {
 		return errForm
 	}
 	setCookie(v.c, cookieLanguage, tag, "", "/", 365*24*time.Hour)
-	return v.leave(v.target.at(herePath(v.field("here"))))
+	return v.leave(v.goal(herePath(v.field("here"))))
 }

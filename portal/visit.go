@@ -32,6 +32,8 @@ type visit struct {
 	browser    string           // names the browser; see csrf.go
 	newBrowser bool             // browser was made for this answer
 	target     target
+	page       string  // of the person's own, on the way to target; field next
+	had        *having // see having; nil: not asked yet
 	words      *speaker
 }
 
@@ -81,6 +83,7 @@ func (s *site) visit(c *fiber.Ctx) (*visit, error) {
 	chosen, _ := v.cookies.get(cookieLanguage)
 	v.words = s.words.choose(chosen, string(c.Request().Header.Peek(fiber.HeaderAcceptLanguage)))
 	v.target = parseTarget(v.form("rd"), v.form("rm"), v.host.Name)
+	v.page = parsePage(v.form("next"))
 	if v.browser, _ = v.cookies.get(cookieBrowser); !browserName(v.browser) {
 		v.browser, v.newBrowser = newBrowser(), true
 		setCookie(c, cookieBrowser, v.browser, "", "/", 0)

@@ -49,3 +49,9 @@ for (const menu of document.querySelectorAll("details.languages")) {
   });
   document.addEventListener("click", (event) => { if (!menu.contains(event.target)) menu.open = false; });
 }
+
+// Print a page of codes.
+for (const button of document.querySelectorAll("[data-print]")) {
+  button.hidden = false;
+  button.addEventListener("click", () => window.print());
+}

@@ -169,7 +169,6 @@ func (o *Outbox) try(ctx context.Context, j job) {
 		j.due = o.Mailer.now().Add(pause)
 		o.push(j)
 	}
-	o.busy--
 	o.mu.Unlock()
 	log := o.log().With("to", j.msg.To, "message", j.id, "attempt", j.tries)
 	switch {
@@ -180,6 +179,9 @@ func (o *Outbox) try(ctx context.Context, j job) {
 	default:
 		log.Warn("mail not sent yet", "error", err.Error(), "next", j.due.UTC().Format(time.RFC3339))
 	}
+	o.mu.Lock()
+	o.busy-- // last, so that nothing waits and everything is logged at once
+	o.mu.Unlock()
 }
 
 // drain refuses what comes, and gives everything that waits one more attempt.
