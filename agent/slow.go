@@ -26,7 +26,7 @@ type slow struct {
 	waiting atomic.Int32 // asked and not answered
 }
 
-// job is one look-up. Without a reply it only brings a session into memory.
+// job is one look-up. Without a reply and a timer it only brings a session into memory.
 type job struct {
 	question *question
 	token    []byte
@@ -76,6 +76,7 @@ func (s *slow) ask(q *question, domain string, r *spop.Reply) {
 	select {
 	case s.jobs <- j:
 	default:
+		j.timer.Stop()
 		s.refuse(j, reasonBusy)
 	}
 }
@@ -96,12 +97,16 @@ func (s *slow) warm(token []byte, domain string) {
 func (s *slow) work(ctx context.Context, j *job) {
 	defer func() {
 		if v := recover(); v != nil {
-			s.handler.log.Error("look-up panicked", "panic", v, "stack", string(debug.Stack()))
+			s.panicked(v)
 			s.refuse(j, reasonInternal)
+		}
+		if j.timer != nil {
+			j.timer.Stop()
 		}
 	}()
 	if !time.Now().Before(j.deadline) {
-		return // the timer has answered
+		s.refuse(j, reasonBusy)
+		return
 	}
 	ctx, cancel := context.WithDeadline(ctx, j.deadline)
 	defer cancel()
@@ -132,10 +137,24 @@ func (s *slow) answer(j *job, write func(*spop.Actions)) {
 		return
 	}
 	j.once.Do(func() {
-		j.timer.Stop()
 		s.waiting.Add(-1)
 		a := j.reply.Actions()
-		write(a)
+		s.guard(a, j.question, write)
 		j.reply.Send(a)
 	})
+}
+
+// guard calls write, and refuses in its place when it panics.
+func (s *slow) guard(a *spop.Actions, q *question, write func(*spop.Actions)) {
+	defer func() {
+		if v := recover(); v != nil {
+			s.panicked(v)
+			s.handler.refuse(a, q, reasonInternal)
+		}
+	}()
+	write(a)
+}
+
+func (s *slow) panicked(v any) {
+	s.handler.log.Error("look-up panicked", "panic", v, "stack", string(debug.Stack()))
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"postern/agent"
+	"postern/agent/policy"
 	"postern/agent/session"
 	"postern/agent/spop/spoptest"
 )
@@ -247,6 +248,24 @@ func TestThreat70PanicIsAnError(t *testing.T) {
 		}
 		if got := ask(t, p, with("good")).Str(agent.VarVerdict); got != "allow" {
 			t.Fatalf("afterwards: %s, want allow", got)
+		}
+	}
+}
+
+// TestThreat70LatePanicIsAnError: so does what panics behind a look-up.
+func TestThreat70LatePanicIsAnError(t *testing.T) {
+	var calls atomic.Int32
+	rules := compile(t, house)
+	s := &agent.Server{Sessions: &sessions{load: found(alice)}, Rules: func() *policy.Rules {
+		if calls.Add(1)%2 == 0 {
+			panic("bug")
+		}
+		return rules()
+	}}
+	p := start(t, s)
+	for range 300 { // more than may be outstanding
+		if got, want := text(t, ask(t, p, with("t"))), rid+"reason=internal status=503 verdict=error"; got != want {
+			t.Fatalf("\n got %s\nwant %s", got, want)
 		}
 	}
 }
