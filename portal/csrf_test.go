@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"postern/agent/policy"
 )
 
 func TestThreat66FormsOfOtherSites(t *testing.T) {
@@ -44,6 +46,18 @@ func TestThreat66FormsOfOtherSites(t *testing.T) {
 			if tt.want == 403 && (sessionLine(got) != "" || strings.Contains(got.Body, "bob")) {
 				t.Errorf("%s: POST %s did something", tt.why, path)
 			}
+		}
+	}
+}
+
+func TestOriginOfAPortalWithItsDefaultPort(t *testing.T) {
+	for portal, want := range map[string]string{
+		"https://auth.example.com:443": "https://auth.example.com", "https://Auth.Example.com:8443": "https://auth.example.com:8443",
+	} {
+		hosts, err := openHosts([]policy.Domain{{Name: "Example.com", Portal: portal}})
+		must(t, err)
+		if h := hosts["auth.example.com"]; h == nil || h.origin != want || h.Name != "example.com" {
+			t.Errorf("%s: %+v", portal, h)
 		}
 	}
 }

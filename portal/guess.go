@@ -15,6 +15,7 @@ const maxCounts = 1 << 16
 // the password is looked at, so that guesses sent at the same moment cannot pass together.
 type limiter struct {
 	limits  Guesses
+	room    int // counts that are kept at most
 	mu      sync.Mutex
 	counts  map[subject]*count
 	settled chan struct{} // closed, and replaced, whenever an attempt ends
@@ -53,7 +54,7 @@ func newLimiter(limits Guesses) *limiter {
 	if limits.Addresses == 0 {
 		limits.Addresses = limits.Failures
 	}
-	return &limiter{limits: limits, counts: map[subject]*count{}, settled: make(chan struct{})}
+	return &limiter{limits: limits, room: maxCounts, counts: map[subject]*count{}, settled: make(chan struct{})}
 }
 
 // subjectUser counts guesses at a user, by canonical name.
@@ -141,7 +142,7 @@ func (l *limiter) limit(s subject) int {
 func (l *limiter) at(s subject, now time.Time) *count {
 	c := l.counts[s]
 	if c == nil {
-		if len(l.counts) >= maxCounts {
+		if len(l.counts) >= l.room {
 			l.evict(now)
 		}
 		c = &count{}

@@ -49,7 +49,7 @@ func openHosts(domains []policy.Domain) (map[string]*host, error) {
 			return nil, err
 		}
 		d.Name = strings.ToLower(d.Name)
-		h := &host{Domain: d, hostname: strings.ToLower(u.Hostname()), origin: "https://" + strings.ToLower(u.Host)}
+		h := &host{Domain: d, hostname: strings.ToLower(u.Hostname()), origin: "https://" + strings.TrimSuffix(strings.ToLower(u.Host), ":443")} // as browsers write it
 		h.csp = contentPolicy(d)
 		hosts[h.hostname] = h
 	}
