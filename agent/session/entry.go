@@ -62,10 +62,11 @@ func (t *Table) newEntry(m *memory, token string, s *Session, epoch uint64) *Ent
 }
 
 // The room behind an Entry, in bytes, that fills the next size classes: 512, 576, 768.
+// Over 512 bytes the allocator takes eight for itself.
 const (
 	smallRoom  = 136
-	middleRoom = 200
-	largeRoom  = 392
+	middleRoom = 192
+	largeRoom  = 384
 )
 
 // allocate returns an entry with room for n bytes right behind it, so that the bytes

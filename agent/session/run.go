@@ -76,9 +76,7 @@ func (r *runner) step(ctx context.Context, n int) error {
 		r.sweep(&r.m.shards[r.next], at)
 		r.next++
 		around := r.next == shardCount
-		if around || len(r.touches) >= batch {
-			faults = append(faults, r.writeTouches(ctx))
-		}
+		faults = append(faults, r.writeTouches(ctx, around))
 		if around {
 			r.next = 0
 			faults = append(faults, r.deleteExpired(ctx, at))
@@ -115,24 +113,27 @@ func (r *runner) sweep(s *shard, at int64) {
 	})
 }
 
-// writeTouches forgets the batch whatever comes of it: the next round gathers again
-// what was not written.
-func (r *runner) writeTouches(ctx context.Context) error {
-	touches := r.touches
-	r.touches = r.touches[:0]
-	for len(touches) > 0 {
-		n := min(len(touches), batch)
+// writeTouches writes full batches, and at the end of a round what is left. It forgets a
+// batch whatever comes of it: the next round gathers again what was not written.
+func (r *runner) writeTouches(ctx context.Context, all bool) error {
+	for len(r.touches) >= batch || all && len(r.touches) > 0 {
+		n := min(len(r.touches), batch)
+		touches := r.touches[:n]
+		r.touches = r.touches[n:]
 		out := make([]Touch, n)
-		for i, x := range touches[:n] {
+		for i, x := range touches {
 			out[i] = Touch{Hash: sha256.Sum256(x.entry.token[:]), Seen: time.Unix(int64(x.seen), 0).UTC()}
 		}
 		if err := r.table.Keeper.TouchSessions(ctx, out); err != nil {
+			r.touches = nil
 			return fmt.Errorf("session: last use: %w", err)
 		}
-		for _, x := range touches[:n] {
+		for _, x := range touches {
 			x.entry.written.Store(x.seen)
 		}
-		touches = touches[n:]
+	}
+	if len(r.touches) == 0 {
+		r.touches = nil // and the entries are free
 	}
 	return nil
 }
