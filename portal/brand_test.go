@@ -128,7 +128,7 @@ func TestAssets(t *testing.T) {
 	b := h.browser()
 	page := b.get(auth + "/")
 	files := assetFile.FindAllStringSubmatch(page.Body, -1)
-	if len(files) != 4 {
+	if len(files) != 5 {
 		t.Errorf("assets %q", files)
 	}
 	for _, m := range files {
