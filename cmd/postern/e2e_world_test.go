@@ -253,16 +253,19 @@ func (d *daemonProcess) signal(t testing.TB, s os.Signal) {
 func (d *daemonProcess) freeze(t testing.TB) {
 	t.Helper()
 	d.signal(t, syscall.SIGSTOP)
-	for {
-		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", d.cmd.Process.Pid))
-		if err != nil {
-			t.Fatal(err)
+	until(t, "every thread is stopped", func() bool {
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", d.cmd.Process.Pid))
+		if err != nil || len(threads) == 0 {
+			t.Fatalf("no threads: %v", err)
 		}
-		if _, state, _ := strings.Cut(string(stat), ") "); strings.HasPrefix(state, "T") {
-			return
+		for _, path := range threads {
+			stat, err := os.ReadFile(path)
+			if _, state, _ := strings.Cut(string(stat), ") "); err == nil && !strings.HasPrefix(state, "T") {
+				return false
+			}
 		}
-		time.Sleep(time.Millisecond)
-	}
+		return true
+	})
 }
 
 // kill ends it at once; one that is stopped as well.
