@@ -43,7 +43,6 @@ func (h *handler) Notify(n *spop.Notify, a *spop.Actions) {
 		q = &question{place: h.counts.place()}
 		n.Scratch = q
 	}
-	q.reset()
 	if why := q.read(n); why != "" {
 		h.refuse(a, q, why)
 		return

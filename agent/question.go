@@ -10,13 +10,14 @@ import (
 // question is one NOTIFY, read. Its strings are views into the read buffer.
 type question struct {
 	policy.Request
-	rid     string
-	token   []byte
-	version int64
-	tokens  int64
-	seen    uint32 // a bit for each argument that came, by its place in arguments
+	rid    string
+	token  []byte
+	tokens int64
+	now    time.Time
+
 	place   uint64 // which counters of Server.counts are this connection's
-	now     time.Time
+	fields  [argCount]spop.Field
+	odd     bool // an argument is of a type that does not go with it
 	subject policy.Subject
 	buf     []byte // for location
 }
@@ -54,125 +55,80 @@ var arguments = [argCount]string{
 // The longest request id that is echoed, in bytes. HAProxy's uuid() has 36.
 const maxRequestID = 128
 
-// reset forgets the request before, and keeps the working memory.
-func (q *question) reset() {
-	q.Request, q.subject = policy.Request{}, policy.Subject{}
-	q.rid, q.token, q.version, q.tokens, q.seen = "", nil, 0, 0, 0
-}
-
 // read reads the messages of n. It returns why the request cannot be decided on, "" when
 // it can. It reads on behind a fault, so that the refusal bears the request's id.
 func (q *question) read(n *spop.Notify) policy.Reason {
+	q.rid, q.token, q.subject, q.odd = "", nil, policy.Subject{}, false
 	m, ok := n.Next()
 	if !ok || string(m.Name) != Message {
 		return reasonMessage
 	}
-	next, sound := 0, true
-	for {
-		name, t, body, ok := m.Raw()
-		if !ok {
-			break
-		}
-		i := next
-		if i >= len(arguments) || string(name) != arguments[i] {
-			if i = find(name); i < 0 {
-				continue // a later contract may send more
-			}
-		}
-		next = i + 1
-		if q.seen&(1<<i) != 0 || t != spop.Null && !q.set(i, t, body) {
-			sound = false
-		}
-		q.seen |= 1 << i
+	_, doubled := m.Fields(arguments[:], q.fields[:])
+	version := q.integer(argVersion)
+	q.rid = q.text(argRequestID)
+	if len(q.rid) > maxRequestID || !printable(q.rid) {
+		q.rid, q.odd = "", true
 	}
-	if _, more := n.Next(); more || n.Err() != nil {
+	q.take()
+	switch _, more := n.Next(); {
+	case more || n.Err() != nil:
 		return reasonMessage
-	}
-	if q.version != Contract {
+	case version != Contract:
 		return reasonContract
-	}
-	if !sound || q.rid == "" {
+	case doubled || q.odd || q.rid == "":
 		return reasonArgument
 	}
 	return ""
 }
 
-func find(name []byte) int {
-	for i := range arguments {
-		if arguments[i] == string(name) {
-			return i
-		}
-	}
-	return -1
+// take fills the request from the fields.
+func (q *question) take() {
+	q.Method = q.text(argMethod)
+	q.Host = q.text(argHost)
+	q.Path = q.text(argPath)
+	q.Query = q.text(argQuery)
+	q.Accept = q.text(argAccept)
+	q.RequestedWith = q.text(argRequestedWith)
+	q.FetchMode = q.text(argFetchMode)
+	q.FetchDest = q.text(argFetchDest)
+	q.Origin = q.text(argOrigin)
+	q.PreflightMethod = q.text(argPreflight)
+	q.Upgrade = q.text(argUpgrade)
+	q.text(argAuthorization)
+	q.text(argToken)
+	q.token = q.fields[argToken].Body
+	q.tokens = q.integer(argTokens)
+
+	f := &q.fields[argTLS]
+	q.TLS = f.Integer() != 0
+	q.odd = q.odd || f.Type != spop.Bool && f.Type != spop.Null
+	f = &q.fields[argSource]
+	q.Addr = f.Addr().Unmap()
+	q.odd = q.odd || f.Type != spop.Null && !q.Addr.IsValid()
 }
 
-// set stores one argument that is not NULL, which is what HAProxy sends for what is not
-// there, and reports whether it is of a type that goes with it.
-func (q *question) set(place int, t spop.Type, body []byte) bool {
-	if t != spop.String {
-		return q.setOther(place, t, body)
+// text is the argument at that place, a string; "" when it is NULL, which is what
+// HAProxy sends for what is not there.
+func (q *question) text(place int) string {
+	f := &q.fields[place]
+	if f.Type == spop.String {
+		return view(f.Body)
 	}
-	switch s := view(body); place {
-	case argVersion, argTokens, argTLS, argSource:
-		return false
-	case argRequestID:
-		if len(s) > maxRequestID || !printable(s) {
-			return false
-		}
-		q.rid = s
-	case argMethod:
-		q.Method = s
-	case argHost:
-		q.Host = s
-	case argPath:
-		q.Path = s
-	case argQuery:
-		q.Query = s
-	case argToken:
-		q.token = body
-	case argAccept:
-		q.Accept = s
-	case argRequestedWith:
-		q.RequestedWith = s
-	case argOrigin:
-		q.Origin = s
-	case argPreflight:
-		q.PreflightMethod = s
-	case argFetchMode:
-		q.FetchMode = s
-	case argFetchDest:
-		q.FetchDest = s
-	case argUpgrade:
-		q.Upgrade = s
-	}
-	return true
+	q.odd = q.odd || f.Type != spop.Null
+	return ""
 }
 
-// setOther is set for what is no string.
-func (q *question) setOther(place int, t spop.Type, body []byte) bool {
-	integer := t >= spop.Int32 && t <= spop.Uint64
-	switch place {
-	case argVersion:
-		q.version = spop.Integer(t, body)
-		return integer
-	case argTokens:
-		q.tokens = spop.Integer(t, body)
-		return integer
-	case argTLS:
-		q.TLS = t == spop.Bool && spop.Integer(t, body) != 0
-		return t == spop.Bool
-	case argSource:
-		q.Addr = spop.Addr(t, body).Unmap()
-		return q.Addr.IsValid()
-	}
-	return false
+// integer is the argument at that place, an integer; 0 when it is NULL.
+func (q *question) integer(place int) int64 {
+	f := &q.fields[place]
+	q.odd = q.odd || f.Type != spop.Null && (f.Type < spop.Int32 || f.Type > spop.Uint64)
+	return f.Integer()
 }
 
 // clone is a copy of q that outlives the read buffer, with no working memory.
 func (q *question) clone() *question {
 	c := *q
-	c.buf = nil
-	c.subject = policy.Subject{}
+	c.buf, c.subject, c.fields = nil, policy.Subject{}, [argCount]spop.Field{}
 	fields := [...]*string{
 		&c.rid, &c.Method, &c.Host, &c.Path, &c.Query, &c.Accept, &c.RequestedWith,
 		&c.Origin, &c.PreflightMethod, &c.FetchMode, &c.FetchDest, &c.Upgrade,

@@ -64,6 +64,17 @@ func (a *Actions) exactly(name string, n int) bool {
 
 // SetString appends a set-var action of type STRING.
 func (a *Actions) SetString(s Scope, name, value string) {
+	at := len(a.buf)
+	end := at + 6 + len(name) + len(value)
+	if len(name) < short && len(value) < short && end <= min(a.limit, cap(a.buf)) && !a.overflow {
+		b := a.buf[at:end]
+		b[0], b[1], b[2], b[3] = actionSet, setArgs, byte(s), byte(len(name))
+		n := 4 + copy(b[4:], name)
+		b[n], b[n+1] = byte(String), byte(len(value))
+		copy(b[n+2:], value)
+		a.buf = a.buf[:end]
+		return
+	}
 	if a.fits(name, len(value)) {
 		a.buf = AppendSetString(a.buf, s, name, value)
 	}

@@ -32,16 +32,12 @@ type Value struct {
 }
 
 // Addr is the address of an IPv4 or IPv6 value, as it was sent; invalid for other types.
-func (v Value) Addr() netip.Addr { return Addr(v.Type, v.Bytes) }
-
-// Addr is the address that Message.Raw returned; invalid for other types than IPv4 and
-// IPv6.
-func Addr(t Type, body []byte) netip.Addr {
+func (v Value) Addr() netip.Addr {
 	switch {
-	case t == IPv4 && len(body) == 4:
-		return netip.AddrFrom4([4]byte(body))
-	case t == IPv6 && len(body) == 16:
-		return netip.AddrFrom16([16]byte(body))
+	case v.Type == IPv4 && len(v.Bytes) == 4:
+		return netip.AddrFrom4([4]byte(v.Bytes))
+	case v.Type == IPv6 && len(v.Bytes) == 16:
+		return netip.AddrFrom16([16]byte(v.Bytes))
 	}
 	return netip.Addr{}
 }
@@ -60,27 +56,13 @@ func valueOf(t Type, body []byte) Value {
 	case Null:
 		return Value{}
 	case Bool, Int32, Uint32, Int64, Uint64:
-		return Value{Type: t, Int: Integer(t, body)}
+		f := Field{t, body}
+		return Value{Type: t, Int: f.Integer()}
 	}
 	return Value{Type: t, Bytes: body}
 }
 
-// Integer is the value of a Bool (0 or 1) or an integer that Message.Raw returned; 0 for
-// other types.
-func Integer(t Type, body []byte) int64 {
-	switch t {
-	case Bool:
-		if len(body) > 0 && body[0]&flagTrue != 0 {
-			return 1
-		}
-	case Int32, Uint32, Int64, Uint64:
-		u, _ := Uvarint(body)
-		return int64(u)
-	}
-	return 0
-}
-
-// decodeRaw is DecodeValue without the decoding of what was found; see Message.Raw.
+// decodeRaw is DecodeValue without the decoding of what was found; see Field.
 func decodeRaw(b []byte) (t Type, body []byte, n int) {
 	if len(b) == 0 {
 		return 0, nil, 0

@@ -40,7 +40,7 @@ type Message struct {
 // false at the end and at a fault.
 func (n *Notify) Next() (m Message, ok bool) {
 	for n.args > 0 {
-		if _, _, _, ok := n.arg(); !ok {
+		if _, _, ok := n.arg(); !ok {
 			return Message{}, false
 		}
 	}
@@ -60,59 +60,26 @@ func (n *Notify) Next() (m Message, ok bool) {
 
 // Arg returns the next argument. It reports false at the end and at a fault. An
 // argument that HAProxy could not evaluate is there, with type Null.
-func (m *Message) Arg() (name []byte, v Value, ok bool) {
-	name, t, body, ok := m.n.arg()
-	return name, valueOf(t, body), ok
-}
+func (m *Message) Arg() (name []byte, v Value, ok bool) { return m.n.arg() }
 
-// Raw is Arg for handlers in a hurry: it leaves the value as it was sent. body is that of
-// a String or Binary, the bytes of an address, or the varint of an integer; for a Bool
-// it is the byte with type and flags.
-func (m *Message) Raw() (name []byte, t Type, body []byte, ok bool) { return m.n.arg() }
-
-// arg reads one argument. Nearly all are short strings or NULL: those are read here.
-func (n *Notify) arg() (name []byte, t Type, body []byte, ok bool) {
+func (n *Notify) arg() (name []byte, v Value, ok bool) {
 	if n.args == 0 {
-		return nil, 0, nil, false
+		return nil, Value{}, false
 	}
 	b := n.payload[n.at:]
-	if len(b) > 2 && b[0] < short {
-		kind := 1 + int(b[0])
-		if kind+1 < len(b) {
-			switch b[kind] {
-			case byte(Null):
-				n.at += kind + 1
-				n.args--
-				return b[1:kind], Null, nil, true
-			case byte(String):
-				start := kind + 2
-				end := start + int(b[kind+1])
-				if b[kind+1] < short && end <= len(b) {
-					n.at += end
-					n.args--
-					return b[1:kind], String, b[start:end], true
-				}
-			}
-		}
-	}
-	return n.anyArg(b)
-}
-
-// anyArg is arg for names and values of any length and type.
-func (n *Notify) anyArg(b []byte) (name []byte, t Type, body []byte, ok bool) {
 	name, size := decodeBytes(b)
 	if size == 0 {
 		n.fault()
-		return nil, 0, nil, false
+		return nil, Value{}, false
 	}
-	t, body, more := decodeRaw(b[size:])
+	v, more := DecodeValue(b[size:])
 	if more == 0 {
 		n.fault()
-		return nil, 0, nil, false
+		return nil, Value{}, false
 	}
 	n.at += size + more
 	n.args--
-	return name, t, body, true
+	return name, v, true
 }
 
 // fault ends the reading of n for good.

@@ -1,0 +1,96 @@
+package spop
+
+import (
+	"bytes"
+	"testing"
+)
+
+// open is a NOTIFY with that payload.
+func open(payload []byte) *Notify {
+	n := new(Notify)
+	n.reset(&Frame{Payload: payload}, true)
+	return n
+}
+
+func TestFields(t *testing.T) {
+	names := []string{"a", "bb", "c"}
+	for _, tt := range []struct {
+		name    string
+		payload string
+		want    [3]string // type and body
+		came    uint64
+		doubled bool
+		fault   bool
+	}{
+		{"in order", "\x01m\x03\x01a\x08\x01x\x02bb\x00\x01c\x11", [3]string{"\x08x", "\x00", "\x01\x11"}, 7, false, false},
+		{"in another order", "\x01m\x03\x01c\x04\x07\x02bb\x09\x01\xff\x01a\x06\x01\x02\x03\x04", [3]string{"\x06\x01\x02\x03\x04", "\x09\xff", "\x04\x07"}, 7, false, false},
+		{"one that did not come is as NULL", "\x01m\x01\x02bb\x08\x00", [3]string{"\x00", "\x08", "\x00"}, 2, false, false},
+		{"unknown ones are skipped", "\x01m\x03\x01z\x00\x01a\x08\x01x\x00\x00", [3]string{"\x08x", "\x00", "\x00"}, 1, false, false},
+		{"of two the first is kept", "\x01m\x02\x01a\x08\x01x\x01a\x08\x01y", [3]string{"\x08x", "\x00", "\x00"}, 1, true, false},
+		{"unknown ones may come twice", "\x01m\x02\x01z\x00\x01z\x00", [3]string{"\x00", "\x00", "\x00"}, 0, false, false},
+		{"a fault ends it", "\x01m\x02\x01a\x08\x01x\x02bb\x08\x09y", [3]string{"\x08x", "\x00", "\x00"}, 1, false, true},
+		{"none", "\x01m\x00", [3]string{"\x00", "\x00", "\x00"}, 0, false, false},
+	} {
+		into := []Field{{String, []byte("left over")}, {String, []byte("left over")}, {String, []byte("left over")}}
+		n := open([]byte(tt.payload))
+		m, _ := n.Next()
+		came, doubled := m.Fields(names, into)
+		var got [3]string
+		for i, f := range into {
+			got[i] = string(append([]byte{byte(f.Type)}, f.Body...))
+		}
+		if got != tt.want || came != tt.came || doubled != tt.doubled || (n.Err() != nil) != tt.fault {
+			t.Errorf("%s: %q, came %b, doubled %v, error %v; want %q, %b, %v", tt.name, got, came, doubled, n.Err(), tt.want, tt.came, tt.doubled)
+		}
+	}
+}
+
+// FuzzFields: Fields finds what Arg finds, and meets a fault when Arg does.
+func FuzzFields(f *testing.F) {
+	f.Add([]byte("\x01m\x03\x01a\x08\x01x\x02bb\x00\x01c\x11"))
+	f.Add([]byte("\x01m\x02\x01a\x08\x01x\x01a\x08\x01y"))
+	f.Add([]byte("\x01m\x02\x01a\x08\x01x\x02bb\x08\x09y"))
+	f.Add(benchNotify()[14:])
+	names := append([]string{"a", "bb", "c"}, benchNames...)
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		slow, fast := open(payload), open(payload)
+		into := make([]Field, len(names))
+		for {
+			a, ok := slow.Next()
+			b, okay := fast.Next()
+			if ok != okay || !bytes.Equal(a.Name, b.Name) {
+				t.Fatalf("% x: message %q, %v by Arg, %q, %v by Fields", payload, a.Name, ok, b.Name, okay)
+			}
+			if !ok {
+				break
+			}
+			want := make([]Value, len(names))
+			seen, twice := uint64(0), false
+			for name, v, ok := a.Arg(); ok; name, v, ok = a.Arg() {
+				i := place(names, name)
+				switch {
+				case i < 0:
+				case seen&(1<<i) != 0:
+					twice = true
+				default:
+					seen |= 1 << i
+					want[i] = v
+				}
+			}
+			came, doubled := b.Fields(names, into)
+			if came != seen || doubled != twice {
+				t.Fatalf("% x: came %b, doubled %v, want %b, %v", payload, came, doubled, seen, twice)
+			}
+			for i := range names {
+				got := into[i]
+				if got.Type != want[i].Type || got.Integer() != want[i].Int || got.Addr() != want[i].Addr() ||
+					(got.Type == String || got.Type == Binary) && !bytes.Equal(got.Body, want[i].Bytes) {
+					t.Fatalf("% x: %s is %+v, want %+v", payload, names[i], got, want[i])
+				}
+			}
+		}
+		if slow.Err() != fast.Err() || slow.at != fast.at {
+			t.Fatalf("% x: error %v at %d by Arg, %v at %d by Fields", payload, slow.Err(), slow.at, fast.Err(), fast.at)
+		}
+	})
+}
