@@ -40,7 +40,7 @@ func (d *demo) write(ctx context.Context) (*config.Config, error) {
 	return cfg, d.writeHAProxy(ctx, cfg)
 }
 
-const demoConfig = `# The demo's site.
+const demoConfig = `# The demo's site. Each demo writes this file anew; users.yml stays.
 domains:
   - domain: ` + demoDomain + `
     portal: %s

@@ -40,6 +40,9 @@ func serve(ctx context.Context, m *Main, systemd notifier) (err error) {
 			m.Log.Warn("systemd does not listen", "error", err.Error())
 		}
 	}
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP) // before it could end the process
+	defer signal.Stop(hup)
 	if err := m.Open(ctx); err != nil {
 		return err
 	}
@@ -48,9 +51,6 @@ func serve(ctx context.Context, m *Main, systemd notifier) (err error) {
 		m.Log.Info("ready", "version", release(), "agent", m.Config.Agent.Listen, "portal", m.Config.Portal.Listen, "config", m.Config.File(), "pid", os.Getpid())
 		tell(systemd.ready())
 	}
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
 	done := make(chan struct{})
 	defer close(done)
 	go func() {

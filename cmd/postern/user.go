@@ -90,21 +90,30 @@ func (t terminal) userPasswd(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, known := file.Find(args[0]); !known {
-		return userError(file, args[0], users.ErrNotFound)
+	name := spelled(file, args[0])
+	if _, known := file.Find(name); !known {
+		return userError(file, name, users.ErrNotFound)
 	}
-	password, err := t.choosePassword(c, args[0])
+	password, err := t.choosePassword(c, name)
 	if err != nil {
 		return err
 	}
-	if err := file.SetPassword(c.Context, args[0], password); err != nil {
-		return userError(file, args[0], err)
+	if err := file.SetPassword(c.Context, name, password); err != nil {
+		return userError(file, name, err)
 	}
-	if err := follow(c.Context, cfg, args[0], args[0]); err != nil {
+	if err := follow(c.Context, cfg, name, name); err != nil {
 		return err
 	}
-	t.said(c, args[0], "has a new password", password)
+	t.said(c, name, "has a new password", password)
 	return nil
+}
+
+// spelled is the canonical name of a user, however the sign-in would let it be spelled.
+func spelled(file *users.File, name string) string {
+	if u, ok := file.Lookup(name); ok {
+		return u.Name
+	}
+	return name
 }
 
 // said reports on stdout; a generated password is shown this once.
@@ -135,17 +144,18 @@ func (t terminal) userEdit(c *cli.Context, done string, edit func(context.Contex
 	if err != nil {
 		return err
 	}
-	if err := edit(c.Context, file, args[0]); err != nil {
-		return userError(file, args[0], err)
+	name := spelled(file, args[0])
+	if err := edit(c.Context, file, name); err != nil {
+		return userError(file, name, err)
 	}
-	signOut := args[0]
+	signOut := name
 	if done == "enabled" {
 		signOut = ""
 	}
-	if err := follow(c.Context, cfg, signOut, args[0]); err != nil {
+	if err := follow(c.Context, cfg, signOut, name); err != nil {
 		return err
 	}
-	fmt.Fprintf(t.Stdout, "%s %s\n", args[0], done)
+	fmt.Fprintf(t.Stdout, "%s %s\n", name, done)
 	return nil
 }
 
