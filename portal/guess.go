@@ -34,6 +34,8 @@ const (
 	byAddress = 'a'
 	byBrowser = 'b'
 	bySecond  = '2' // a user's second factor of one kind
+	byReset   = 'r' // who asks for a reset link, and for whom
+	byLetter  = 'l' // whom letters are written to
 )
 
 // count is what is known of one subject.
@@ -232,4 +234,17 @@ func (a *attempt) settle(change func(subject, *count)) {
 	}
 	close(l.settled)
 	l.settled = make(chan struct{})
+}
+
+// allow counts one use, by subjects, of something that nobody may have without end. It
+// returns how long to wait when there were too many, 0 when this one may pass.
+func (s *site) allow(subjects ...subject) time.Duration {
+	ctx, cancel := context.WithTimeout(context.Background(), guessTimeout)
+	defer cancel()
+	use, wait := s.guesses.begin(ctx, s.now(), subjects...)
+	if use == nil {
+		return wait
+	}
+	use.fail(s.now())
+	return 0
 }

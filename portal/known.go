@@ -6,12 +6,16 @@ import (
 	"encoding/base64"
 	"strings"
 	"time"
+
+	"postern/agent/policy"
+	"postern/portal/journal"
 )
 
 // A browser that a user has signed in with before is known: it is counted by itself when
 // passwords are guessed, so that strangers who guess at a user, or a neighbour behind the
-// same address, cannot lock him out of his own browser. Who copies the cookie gains a
-// few guesses and nothing else.
+// same address, cannot lock him out of his own browser; and a sign-in in it is not worth a
+// mail. When the password changes, all browsers of the user are strangers again. Who
+// copies the cookie gains a few guesses and an unnoticed sign-in, never the password.
 
 const (
 	cookieKnown = "__Host-postern-known"
@@ -19,10 +23,15 @@ const (
 	maxKnown    = 4 // users that one browser is known by
 )
 
-// knownMark says, under the server's key, that a user has signed in with a browser.
+// knownMark says, under the server's key, that a user has signed in with a browser, with
+// the password that he has now.
 func (s *Server) knownMark(browser, user string) string {
+	version := ""
+	if s.Password != nil {
+		version, _ = s.Password.Version(user)
+	}
 	m := hmac.New(sha256.New, s.Key)
-	m.Write([]byte("postern portal known browser 1\x00" + browser + "\x00" + user))
+	m.Write([]byte("postern portal known browser 2\x00" + browser + "\x00" + version + "\x00" + user))
 	return base64.RawURLEncoding.EncodeToString(m.Sum(nil)[:16])
 }
 
@@ -59,4 +68,15 @@ func (s *Server) remember(v *visit, user string) {
 		}
 	}
 	setCookie(v.c, cookieKnown, strings.Join(kept, "."), "", "/", knownLife)
+}
+
+// welcome ends a sign-in: the browser becomes known, and when it was not, the user is told.
+func (s *site) welcome(v *visit, f policy.Factor) {
+	user := v.session.User
+	_, known := s.known(v, user)
+	s.remember(v, user)
+	s.note(v, journal.Event{Kind: journal.SignIn, User: user, Factor: f.String()})
+	if !known && s.allow(makeSubject(byLetter, user)) == 0 {
+		s.letterSignIn(v)
+	}
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/gofiber/fiber/v2"
-
 	"postern/portal/journal"
 )
 
@@ -31,7 +29,7 @@ func (s *site) note(v *visit, e journal.Event) {
 		e.Addr = v.addr.String()
 	}
 	e.Request = v.id
-	e.Browser = clip(v.c.Get(fiber.HeaderUserAgent), maxBrowser)
+	e.Browser = v.agent
 	e.Detail = clip(e.Detail, maxDetail)
 	ctx, cancel := context.WithTimeout(context.Background(), noteTimeout)
 	defer cancel()

@@ -14,6 +14,7 @@ import (
 
 	"postern/agent/policy"
 	"postern/agent/session"
+	"postern/portal/journal"
 	"postern/portal/users"
 )
 
@@ -192,6 +193,9 @@ func (s *site) refuse(v *visit, b signInBody, err error) error {
 		name = ""
 	}
 	s.log().Info("sign-in refused", "rid", v.id, "addr", v.addr.String(), "user", name, "status", code)
+	if errors.Is(err, users.ErrBadCredentials) {
+		s.note(v, journal.Event{Kind: journal.SignInFailed, User: name, Factor: policy.Password.String(), Reason: "wrong"})
+	}
 	return s.signInForm(v, code, b)
 }
 
@@ -202,7 +206,7 @@ func (s *site) begin(v *visit, u users.User, f policy.Factor, level policy.Level
 	remember = remember && s.Cookie.RememberMe > 0
 	fresh := session.Session{
 		Domain: v.host.Name, User: u.Name, Name: u.DisplayName, Groups: u.Groups,
-		Level: level, Remember: remember, Browser: clip(v.c.Get(fiber.HeaderUserAgent), maxBrowser),
+		Level: level, Remember: remember, Browser: v.agent,
 	}
 	if len(u.Emails) > 0 {
 		fresh.Email = u.Emails[0]
@@ -226,7 +230,7 @@ func (s *site) begin(v *visit, u users.User, f policy.Factor, level policy.Level
 	}
 	v.setSession(s.Cookie.Cookie, token, life)
 	v.token, v.session, v.had = token, &created, nil
-	s.remember(v, u.Name)
+	s.welcome(v, f)
 	s.log().Info("signed in", "rid", v.id, "addr", v.addr.String(), "user", u.Name, "session", created.ID, "domain", v.host.Name, "factor", f.String())
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"postern/agent/policy"
 	"postern/agent/session"
+	"postern/portal/journal"
 )
 
 // signedInBody is what a signed-in person sees who goes nowhere.
@@ -48,6 +49,7 @@ func (s *site) takeSignOut(v *visit) error {
 		if _, err := s.Sessions.Revoke(ctx, session.Filter{ID: v.session.ID}); err != nil {
 			return errors.Join(errNoSessions, err)
 		}
+		s.note(v, journal.Event{Kind: journal.SignOut, User: v.session.User})
 		s.log().Info("signed out", "rid", v.id, "user", v.session.User, "session", v.session.ID)
 	}
 	if v.doubled {

@@ -24,6 +24,7 @@ type visit struct {
 	c          *fiber.Ctx
 	host       *host
 	addr       netip.Addr // the client's; invalid when unknown
+	agent      string     // User-Agent, clipped
 	id         string     // of the request, for logs and the error page
 	cookies    cookies
 	token      string           // of the session cookie, when it came once
@@ -74,7 +75,7 @@ func (s *site) visit(c *fiber.Ctx) (*visit, error) {
 	v := &visit{c: c}
 	var trusted bool
 	v.addr, trusted = s.clientOf(c)
-	v.id = requestID(c, trusted)
+	v.id, v.agent = requestID(c, trusted), clip(c.Get(fiber.HeaderUserAgent), maxBrowser)
 	c.Locals(visitKey, v)
 	if v.host = s.hostOf(string(c.Request().Host())); v.host == nil {
 		return nil, errWrongHost

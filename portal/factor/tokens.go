@@ -66,15 +66,16 @@ func (t *Tokens) readReset(token string, version func(user string) (string, bool
 // Event is what an "it wasn't me" link is about.
 type Event struct {
 	User    string    `json:"-"`
-	What    string    `json:"what"`    // one word: "signin", "password", "factor", …
-	Session string    `json:"session"` // public id of the session it happened in; may be empty
-	Browser string    `json:"browser"` // User-Agent, cut to 256 bytes
+	What    string    `json:"what"`             // one word: "signin", "password", "factor", …
+	Device  string    `json:"device,omitempty"` // id of the device that was added
+	Session string    `json:"session"`          // public id of the session it happened in; may be empty
+	Browser string    `json:"browser"`          // User-Agent, cut to 256 bytes
 	At      time.Time `json:"at"`
 }
 
 // NotMe makes the token of an "it wasn't me" link.
 func (t *Tokens) NotMe(e Event, now time.Time) (string, error) {
-	e.What, e.Session, e.Browser = cut(e.What, 64), cut(e.Session, 128), cut(e.Browser, 256)
+	e.What, e.Session, e.Browser, e.Device = cut(e.What, 64), cut(e.Session, 128), cut(e.Browser, 256), cut(e.Device, 128)
 	data, err := json.Marshal(e)
 	if err != nil {
 		return "", fmt.Errorf("event: %w", err)

@@ -1,0 +1,6 @@
+package portal
+
+const (
+	pageReset    = "/reset"
+	pageResetNew = "/reset/new"
+)
