@@ -21,6 +21,8 @@ const (
 	pageAddKey   = "/settings/factors/passkey"
 	pageRecovery = "/settings/recovery"
 	pagePassword = "/settings/password"
+	pageSessions = "/settings/sessions"
+	pageActivity = "/settings/activity"
 )
 
 // sensitive says that a page changes how the person signs in.
@@ -141,9 +143,10 @@ func ways(rules *policy.Rules, p place, now time.Time) []policy.Factor {
 	return nil
 }
 
-// enrols are the second factors that a person who has none could set up to get further.
+// enrols are the second factors that a person could set up to get further. Who has one
+// already proves it first; where he cannot, nothing can be set up.
 func enrols(rules *policy.Rules, p place, now time.Time) []policy.Factor {
-	if p.Having.Any || p.Page != "" {
+	if p.Page != "" || p.Having.Any && len(p.Having.Second) == 0 {
 		return nil
 	}
 	var list []policy.Factor

@@ -52,6 +52,8 @@ type page struct {
 
 	site  *site
 	visit *visit
+	own   string   // see own
+	done  sentence // see own
 }
 
 // render answers with a page.

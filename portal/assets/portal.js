@@ -55,3 +55,12 @@ for (const button of document.querySelectorAll("[data-print]")) {
   button.hidden = false;
   button.addEventListener("click", () => window.print());
 }
+
+// Times as the browser's owner writes them, where he is.
+for (const time of document.querySelectorAll("time[datetime]")) {
+  const at = new Date(time.dateTime);
+  if (isNaN(at)) continue;
+  const style = (options) => new Intl.DateTimeFormat(document.documentElement.lang, options).format(at);
+  time.title = time.textContent;
+  time.textContent = style({ dateStyle: "medium", timeStyle: "short" });
+}
