@@ -43,6 +43,9 @@ func (h *handler) Notify(n *spop.Notify, a *spop.Actions) {
 		q = &question{place: h.counts.place()}
 		n.Scratch = q
 	}
+	if n.First || q.now.IsZero() {
+		q.now = h.now()
+	}
 	if why := q.read(n); why != "" {
 		h.refuse(a, q, why)
 		return
@@ -51,9 +54,6 @@ func (h *handler) Notify(n *spop.Notify, a *spop.Actions) {
 	if rules == nil {
 		h.refuse(a, q, reasonInternal)
 		return
-	}
-	if n.First || q.now.IsZero() {
-		q.now = h.now()
 	}
 	now := q.now
 	domain := rules.DomainOf(q.Host)

@@ -15,32 +15,43 @@ const maxMethod = 32
 
 // appendLocation appends the portal's URL that brings a person back to the request:
 // portal/?rd=target&rm=method. The target is absolute, with the path and the query as
-// they were received; when it gets too long it loses the query, and then the path.
+// they were received; what is too long loses the query, and then the path.
 func appendLocation(dst []byte, portal string, r *policy.Request) []byte {
 	at := len(dst)
 	dst = append(append(dst, portal...), "/?rd="...)
 	dst = appendHost(dst, r.Host)
-	host := len(dst)
-	dst = appendEscaped(dst, r.Path)
-	path := len(dst)
-	if r.Query != "" {
-		dst = appendEscaped(append(dst, "%3F"...), r.Query)
-	}
-	const tail = len("&rm=") + maxMethod
-	if len(dst)-at > maxLocation-tail {
-		dst = dst[:path]
-	}
-	if len(dst)-at > maxLocation-tail {
-		dst = append(dst[:host], "%2F"...)
-	}
+	method := 0
 	if r.Method != "" && len(r.Method) <= maxMethod {
-		mark := len(dst)
-		dst = appendEscaped(append(dst, "&rm="...), r.Method)
-		if len(dst)-mark > tail {
-			dst = dst[:mark]
+		method = len("&rm=") + escapedLen(r.Method)
+	}
+	room := maxLocation - method - (len(dst) - at)
+	if n := escapedLen(r.Path); n <= room {
+		dst = appendEscaped(dst, r.Path)
+		if mark := len("%3F"); r.Query != "" && mark+escapedLen(r.Query) <= room-n {
+			dst = appendEscaped(append(dst, "%3F"...), r.Query)
 		}
+	} else {
+		dst = append(dst, "%2F"...)
+	}
+	if method > 0 {
+		dst = appendEscaped(append(dst, "&rm="...), r.Method)
 	}
 	return dst
+}
+
+// escapedLen is the number of bytes that appendEscaped appends, or some number above
+// maxLocation.
+func escapedLen(s string) int {
+	n := len(s)
+	if n > maxLocation {
+		return n
+	}
+	for i := range len(s) {
+		if !unreserved(s[i]) {
+			n += 2
+		}
+	}
+	return n
 }
 
 // appendHost appends "https://" and the host, lower-cased and without a trailing dot in

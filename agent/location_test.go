@@ -61,6 +61,18 @@ func checkLocation(t *testing.T, s string) {
 	}
 }
 
+// TestLocationIsBounded: the longest of everything stays within the bound while it is
+// being written, too: each connection keeps that memory.
+func TestLocationIsBounded(t *testing.T) {
+	all := strings.Repeat("/", 16000)
+	r := policy.Request{Method: strings.Repeat("/", maxMethod), Host: strings.Repeat("a", 253) + ".:65535", Path: all, Query: all}
+	got := appendLocation(make([]byte, 0, maxLocation), "https://auth.example.com", &r)
+	checkLocation(t, string(got))
+	if cap(got) != maxLocation {
+		t.Errorf("it took %d bytes to write, want at most %d", cap(got), maxLocation)
+	}
+}
+
 // FuzzLocation: whatever was asked for, the URL is printable, bounded, leads to the
 // portal, and its rd is the target or a part of it that was cut at the query or the path.
 func FuzzLocation(f *testing.F) {

@@ -24,6 +24,7 @@ type slow struct {
 	timeout time.Duration
 	jobs    chan *job
 	waiting atomic.Int32 // asked and not answered
+	logged  atomic.Int64 // when an error of the store was logged last, Unix seconds
 }
 
 // job is one look-up. Without a reply and a timer it only brings a session into memory.
@@ -112,9 +113,7 @@ func (s *slow) work(ctx context.Context, j *job) {
 	defer cancel()
 	e, result, err := s.handler.Sessions.Load(ctx, j.token, j.domain)
 	if err != nil {
-		if ctx.Err() == nil {
-			s.handler.log.Error("session look-up", "error", err)
-		}
+		s.report(err)
 		s.refuse(j, reasonStore)
 		return
 	}
@@ -125,6 +124,14 @@ func (s *slow) work(ctx context.Context, j *job) {
 		rules := s.handler.Rules()
 		s.handler.decide(a, j.question, e, rules, s.handler.now())
 	})
+}
+
+// report logs an error of the store, once a second: it comes with every request.
+func (s *slow) report(err error) {
+	now := time.Now().Unix()
+	if last := s.logged.Load(); now != last && s.logged.CompareAndSwap(last, now) {
+		s.handler.log.Error("session look-up", "error", err)
+	}
 }
 
 func (s *slow) refuse(j *job, why policy.Reason) {

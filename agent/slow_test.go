@@ -270,6 +270,41 @@ func TestThreat70LatePanicIsAnError(t *testing.T) {
 	}
 }
 
+// TestClock: each batch of frames is decided by the time at which it came, also when its
+// first frame cannot be read.
+func TestClock(t *testing.T) {
+	var passed atomic.Int64
+	start0 := time.Now()
+	now := func() time.Time { return start0.Add(time.Duration(passed.Load())) }
+	k := &keeper{}
+	tab := table(k)
+	tab.Now = now
+	token := create(t, tab, alice)
+	p := start(t, &agent.Server{Rules: compile(t, house), Sessions: tab, Now: now})
+	bad := spoptest.Message{Name: "other"}
+	verdicts := func() (all [2]string) {
+		frames := spoptest.AppendNotify(spoptest.AppendNotify(nil, 1, 1, bad), 3, 1, with(token))
+		if err := p.Send(frames); err != nil {
+			t.Fatal(err)
+		}
+		for i := range all {
+			a, err := p.Ack()
+			if err != nil {
+				t.Fatal(err)
+			}
+			all[i] = a.Str(agent.VarVerdict)
+		}
+		return all
+	}
+	if got := verdicts(); got != [2]string{"error", "allow"} {
+		t.Errorf("at first: %v, want error and allow", got)
+	}
+	passed.Store(int64(13 * time.Hour))
+	if got := verdicts(); got != [2]string{"error", "login"} {
+		t.Errorf("after the session's end: %v, want error and login", got)
+	}
+}
+
 // TestDrain: the end of the context answers what waits for the store, then ends.
 func TestDrain(t *testing.T) {
 	release := make(chan struct{})

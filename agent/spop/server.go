@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -116,11 +117,21 @@ func (r *run) add(nc net.Conn) {
 	r.conns[c] = struct{}{}
 	r.mu.Unlock()
 	r.goroutines.Go(func() {
+		defer r.remove(c)
 		c.serve()
-		r.mu.Lock()
-		delete(r.conns, c)
-		r.mu.Unlock()
 	})
+}
+
+// remove ends a connection. A fault of this package costs one connection, not the
+// process.
+func (r *run) remove(c *conn) {
+	if v := recover(); v != nil {
+		r.log.Error("connection panicked", "panic", v, "stack", string(debug.Stack()))
+		c.out.close()
+	}
+	r.mu.Lock()
+	delete(r.conns, c)
+	r.mu.Unlock()
 }
 
 // watch advances the clock and closes connections whose Write takes too long.
