@@ -33,6 +33,9 @@ func (t terminal) explainCommand() *cli.Command {
 	}
 }
 
+// somebody is the user of --groups or --level alone: signed in, under a name that no rule has.
+const somebody = "(somebody)"
+
 // explanation is the answer as JSON.
 type explanation struct {
 	Policy  string `json:"policy"`
@@ -167,12 +170,13 @@ func (t terminal) subjectOf(c *cli.Context, cfg *config.Config) (policy.Subject,
 	switch {
 	case level < 0 || level > 2:
 		return policy.Subject{}, usage("explain: --level %d is none of 0, 1 and 2", level)
-	case name == "" && (c.IsSet("groups") || c.IsSet("level") && level > 0):
-		return policy.Subject{}, usage("explain: --groups and --level say something about --user; name one")
-	case name == "" || level == 0:
+	case level == 0 || name == "" && !c.IsSet("groups") && !c.IsSet("level"):
 		return policy.Subject{}, nil
 	}
 	sub := policy.Subject{User: name, Level: policy.Level(level)}
+	if name == "" {
+		sub.User = somebody
+	}
 	now := time.Now().Unix()
 	sub.Proofs[policy.Password] = now
 	if level == 2 {
@@ -184,6 +188,8 @@ func (t terminal) subjectOf(c *cli.Context, cfg *config.Config) (policy.Subject,
 				sub.Groups = append(sub.Groups, g)
 			}
 		}
+	}
+	if c.IsSet("groups") || name == "" {
 		return sub, nil
 	}
 	file := newUsers(cfg, slog.New(slog.DiscardHandler))
