@@ -18,7 +18,9 @@ build: ## the static, stripped program, in bin/postern
 # The tests run against real HAProxy 2.6, 3.0 and 3.2, and a real browser.
 test: setup ## everything the tests need, then vet and all tests with the race detector
 	go vet ./...
-	PATH="$(CACHE)/haproxy-3.2:$$PATH" go test -race -timeout 20m -parallel 8 ./...
+	@rm -f bin/measured && mkdir -p bin
+	PATH="$(CACHE)/haproxy-3.2:$$PATH" POSTERN_MEASURED="$(CURDIR)/bin/measured" go test -race -timeout 20m -parallel 4 ./...
+	@sort bin/measured
 
 setup: haproxy ## what the tests need: three HAProxy series, Chromium
 	@command -v chromium >/dev/null || { \

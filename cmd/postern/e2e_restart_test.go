@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"fmt"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -50,14 +51,16 @@ func TestE2E09RestartUnderLoad(t *testing.T) {
 					})
 				}
 				for i := range int64(3) {
-					w.Await(t, "load", func() bool { return sent.Load() > (i+1)*total/4 })
+					for sent.Load() <= (i+1)*total/4 && !t.Failed() {
+						time.Sleep(time.Millisecond)
+					}
 					w.postern.stop(t)
 					w.postern.start(t)
 					// The next restart finds a HAProxy that has found the new process.
 					w.ServerUp(t, "postern_agent", "postern", true)
 				}
 				all.Wait()
-				fmt.Printf("restart under load, %s, HAProxy %v, %s form: %d of %d requests failed in 3 restarts\n", way, w.version, w.form, failed.Load(), total)
+				measured(t, "restart under load, %s, HAProxy %v, %s form: %d of %d requests failed in 3 restarts\n", way, w.version, w.form, failed.Load(), total)
 				reasons.Range(func(status, _ any) bool {
 					if status != 503 {
 						t.Errorf("a failed request had status %v, want 503", status)
@@ -69,5 +72,24 @@ func TestE2E09RestartUnderLoad(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// measured logs a figure, and adds it to the file that POSTERN_MEASURED names: go test
+// shows nothing of a test that passes.
+func measured(t *testing.T, format string, args ...any) {
+	t.Helper()
+	t.Logf(format, args...)
+	path := os.Getenv("POSTERN_MEASURED")
+	if path == "" {
+		return
+	}
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := fmt.Fprintf(f, format, args...); err != nil {
+		t.Fatal(err)
 	}
 }

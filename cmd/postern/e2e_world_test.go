@@ -276,14 +276,20 @@ func (d *daemonProcess) kill() {
 	}
 }
 
-// run runs a command of postern against the world's configuration.
+// run runs a command of postern, in a process of its own, against the world's configuration.
 func (w *world) run(t testing.TB, args ...string) string {
 	t.Helper()
-	code, stdout, stderr := typed("", append(append([]string{"postern"}, args...), "--config", filepath.Join(w.dir, "postern.yml"))...)
-	if code != 0 {
-		t.Fatalf("postern %s: exit %d\n%s", strings.Join(args, " "), code, stderr)
+	executable, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
 	}
-	return stdout
+	cmd := exec.Command(executable, append(args, "--config", filepath.Join(w.dir, "postern.yml"))...)
+	cmd.Env = append(os.Environ(), asPostern)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("postern %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return string(out)
 }
 
 // get sends a GET with a token ("" is nobody) over HTTP/1.1 as a browser would.
