@@ -2,7 +2,9 @@ package agent_test
 
 import (
 	"bytes"
+	"errors"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -225,9 +227,14 @@ func FuzzThreat22Notify(f *testing.F) {
 			t.Fatal(err)
 		}
 		a, err := p.Ack()
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatalf("% x: neither an answer nor the end", payload)
+		}
 		if err != nil {
 			p.Close()
-			p = greet(t, addr)
+			if p, err = spoptest.Dial("unix", addr); err != nil {
+				t.Fatal(err)
+			}
 			return
 		}
 		last := a.Actions[len(a.Actions)-1]
