@@ -162,9 +162,10 @@ func TestWallsNoSurprises(t *testing.T) {
 	}
 }
 
-// changedVariables lists the package variables of the file that the file assigns.
+// changedVariables lists the package variables of the file that the file assigns. It goes
+// by names: a local variable of the same name counts, and should have another.
 func changedVariables(s source) []string {
-	vars := map[*ast.Object]string{}
+	vars := map[string]bool{}
 	for _, d := range s.file.Decls {
 		g, ok := d.(*ast.GenDecl)
 		if !ok || g.Tok != token.VAR {
@@ -172,15 +173,13 @@ func changedVariables(s source) []string {
 		}
 		for _, spec := range g.Specs {
 			for _, id := range spec.(*ast.ValueSpec).Names {
-				if id.Obj != nil {
-					vars[id.Obj] = id.Name
-				}
+				vars[id.Name] = id.Name != "_"
 			}
 		}
 	}
 	var changed []string
 	note := func(e ast.Expr) {
-		if id, ok := e.(*ast.Ident); ok && id.Obj != nil && vars[id.Obj] != "" {
+		if id, ok := e.(*ast.Ident); ok && vars[id.Name] {
 			changed = append(changed, id.Name)
 		}
 	}
