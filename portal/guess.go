@@ -248,3 +248,15 @@ func (s *site) allow(subjects ...subject) time.Duration {
 	use.fail(s.now())
 	return 0
 }
+
+// forgive forgets the failures of a subject: of a user who has set a new password.
+func (l *limiter) forgive(s subject) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if c := l.counts[s]; c != nil {
+		c.failed, c.waits, c.until = nil, 0, time.Time{}
+		if c.pending <= 0 {
+			delete(l.counts, s)
+		}
+	}
+}

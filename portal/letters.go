@@ -114,14 +114,16 @@ func (s *site) letterPassword(v *visit, user string) {
 
 // letterFactorAdded tells the visitor that a device was added to his account.
 func (s *site) letterFactorAdded(v *visit, d factor.Device) {
-	if m, ok := s.letter(v, d.User, "mail.added_subject", "mail.added_text", "Device", d.Name); ok {
+	if m, ok := s.letter(v, d.User, "mail.added_subject", "mail.added_text"); ok {
+		m.Facts = []mail.Fact{{Label: v.words.say("mail.device"), Value: d.Name}}
 		s.event(v, m, factor.Event{User: d.User, What: notMeAdded, Device: d.ID})
 	}
 }
 
 // letterFactorRemoved tells the visitor that a device was removed from his account.
 func (s *site) letterFactorRemoved(v *visit, d factor.Device) {
-	if m, ok := s.letter(v, d.User, "mail.removed_subject", "mail.removed_text", "Device", d.Name); ok {
+	if m, ok := s.letter(v, d.User, "mail.removed_subject", "mail.removed_text"); ok {
+		m.Facts = []mail.Fact{{Label: v.words.say("mail.device"), Value: d.Name}}
 		s.event(v, m, factor.Event{User: d.User, What: notMeRemoved})
 	}
 }

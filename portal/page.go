@@ -133,8 +133,18 @@ func (p page) AppLink(uri string) template.URL {
 	return template.URL(uri)
 }
 
-// Here is the page's own path, for the forms that come back to it.
-func (p page) Here() string { return herePath(p.visit.c.Path()) }
+// Here is the page's own path, for the forms that come back to it; where a link from a
+// mail leads, with its slip.
+func (p page) Here() string {
+	path := p.visit.c.Path()
+	if path == pageResetNew || path == pageNotMe {
+		path += "?slip=" + p.visit.form("slip")
+	}
+	return herePath(path)
+}
+
+// Resets says whether a forgotten password can be set by a link from a mail.
+func (p page) Resets() bool { return p.site.resets() }
 
 // RequestID names the request in logs.
 func (p page) RequestID() string { return p.visit.id }

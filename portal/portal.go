@@ -80,6 +80,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	err = app.Listener(ln)
 	close(served)
 	closing := <-stopped
+	site.behind.work.Wait()
 	if ctx.Err() != nil {
 		if errors.Is(closing, context.DeadlineExceeded) {
 			return fmt.Errorf("portal: requests still open after %v", drain)
@@ -120,7 +121,7 @@ func (s *Server) open() (*site, error) {
 	return &site{
 		Server: s, hosts: hosts, proxies: parseProxies(s.Config.Proxies),
 		assets: assets, brand: brand, words: words, pages: pages,
-		guesses: newLimiter(s.Config.Guesses),
+		guesses: newLimiter(s.Config.Guesses), judges: make(chan struct{}, judging), behind: newBehind(),
 	}, nil
 }
 

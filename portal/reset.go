@@ -1,6 +1,233 @@
 package portal
 
+import (
+	"context"
+	"errors"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/gofiber/fiber/v2"
+
+	"postern/agent/session"
+	"postern/portal/factor"
+	"postern/portal/journal"
+)
+
+// The pages of somebody who cannot sign in.
 const (
 	pageReset    = "/reset"
 	pageResetNew = "/reset/new"
 )
+
+// passwordTimeout bounds the change of a password, waiting for other hashes included.
+const passwordTimeout = 20 * time.Second
+
+// resets says whether passwords can be set by a link from a mail.
+func (s *site) resets() bool {
+	return s.Letters != nil && s.Password != nil && s.Factors.Tokens != nil
+}
+
+// resetBody is what the page shows that asks whose password is forgotten.
+type resetBody struct {
+	Username string
+	Say      sentence
+	Wait     int // seconds; with "signin.wait"
+}
+
+// showReset is GET /reset.
+func (s *site) showReset(v *visit) error {
+	if !s.resets() {
+		return errNotFound
+	}
+	return s.resetForm(v, http.StatusOK, resetBody{Username: v.user()})
+}
+
+func (s *site) resetForm(v *visit, code int, b resetBody) error {
+	return s.render(v, page{Name: "reset", Status: code, Title: "reset.title", Failed: b.Say != "", Body: b})
+}
+
+// takeResetAsk is POST /reset. What it answers, and how fast, does not depend on whether
+// there is such a user: whatever does is done after the answer.
+func (s *site) takeResetAsk(v *visit) error {
+	if !s.resets() {
+		return errNotFound
+	}
+	b := resetBody{Username: strings.TrimSpace(v.field("username"))}
+	if len(b.Username) > maxUsername || !utf8.ValidString(b.Username) || !printable(b.Username) {
+		b.Username = ""
+	}
+	switch {
+	case v.newBrowser:
+		b.Say = "error.no_cookie"
+		return s.resetForm(v, status(errNoCookie), b)
+	case !v.checkToken(s.Server, "", v.user()):
+		b.Say = "error.expired"
+		return s.resetForm(v, status(errExpired), b)
+	case b.Username == "":
+		b.Say = "signin.no_username"
+		return s.resetForm(v, http.StatusUnauthorized, b)
+	}
+	name := s.Users.Canonical(b.Username)
+	if wait := s.allow(s.askers(v, name)...); wait > 0 {
+		b.Say, b.Wait = "signin.wait", int(math.Ceil(wait.Seconds()))
+		v.c.Set(fiber.HeaderRetryAfter, strconv.Itoa(b.Wait))
+		return s.resetForm(v, http.StatusTooManyRequests, b)
+	}
+	after := *v
+	after.c = nil // the request is over by then
+	s.later(v.id, func() { s.sendReset(&after, name) })
+	return s.notice(v, notice{Title: "reset.sent_title", Text: "reset.sent_text", More: "reset.sent_more", Link: v.goal("/"), LinkText: "reset.back"})
+}
+
+// askers is what asking for a reset link counts against, apart from guesses.
+func (s *site) askers(v *visit, user string) []subject {
+	if browser, ok := s.known(v, user); ok {
+		return []subject{makeSubject(byReset, "browser\x00"+browser+"\x00"+user)}
+	}
+	list := []subject{makeSubject(byReset, "user\x00"+user)}
+	if a, ok := subjectAddress(v.addr); ok {
+		list = append(list, makeSubject(byReset, "address\x00"+string(a.hash[:])))
+	}
+	return list
+}
+
+// sendReset writes the link to a user, when there is one who can have it.
+func (s *site) sendReset(v *visit, user string) {
+	_, known := s.Users.Find(user)
+	switch err := s.letterReset(v, user); {
+	case err == nil:
+		s.log().Info("reset link sent", "rid", v.id, "addr", v.addr.String(), "user", user)
+		s.note(v, journal.Event{Kind: journal.ResetAsked, User: user})
+	case known:
+		s.log().Warn("reset link not sent", "rid", v.id, "addr", v.addr.String(), "user", user, "reason", err.Error())
+		s.note(v, journal.Event{Kind: journal.ResetAsked, User: user, Reason: "no_mail"})
+	default:
+		s.log().Info("reset link asked for nobody", "rid", v.id, "addr", v.addr.String())
+	}
+}
+
+// newPasswordBody is what a page shows on which a password is set.
+type newPasswordBody struct {
+	Username string
+	Slip     string // of the reset link
+	Length   int    // the least, in characters
+	Problem  string // what is wrong with the new password, said already
+	Say      sentence
+	Wait     int // seconds; with "signin.wait"
+}
+
+// showResetNew is GET /reset/new, where the link leads: it reads the slip and spends
+// nothing, because mail programs open links too.
+func (s *site) showResetNew(v *visit) error {
+	user, err := s.readReset(v, v.form("slip"))
+	if err != nil {
+		return s.resetGone(v, err)
+	}
+	return s.resetNewForm(v, http.StatusOK, newPasswordBody{Username: user, Slip: v.form("slip")})
+}
+
+func (s *site) readReset(v *visit, slip string) (user string, err error) {
+	if !s.resets() {
+		return "", errNotFound
+	}
+	return s.Factors.Tokens.ReadReset(slip, s.Password.Version, s.now())
+}
+
+func (s *site) resetNewForm(v *visit, code int, b newPasswordBody) error {
+	b.Length = s.Strength.MinLength
+	return s.render(v, page{Name: "resetnew", Status: code, Title: "resetnew.title", Failed: b.Say != "" || b.Problem != "", Body: b})
+}
+
+// resetGone says that a link cannot be used, and offers another.
+func (s *site) resetGone(v *visit, err error) error {
+	if errors.Is(err, factor.ErrInvalid) || errors.Is(err, factor.ErrExpired) || errors.Is(err, factor.ErrSpent) {
+		s.log().Info("reset link refused", "rid", v.id, "addr", v.addr.String(), "reason", err.Error())
+		return s.notice(v, notice{Status: http.StatusGone, Title: "reset.gone_title", Text: "reset.gone_text", Link: pageReset, LinkText: "reset.again"})
+	}
+	return err
+}
+
+// takeResetNew is POST /reset/new: it spends the link and sets the password. Whoever was
+// signed in as the user is signed out; a second factor is asked for as ever.
+func (s *site) takeResetNew(v *visit) error {
+	slip, password := v.field("slip"), v.field("new")
+	name, err := s.readReset(v, slip)
+	if err != nil {
+		return s.resetGone(v, err)
+	}
+	b := newPasswordBody{Username: name, Slip: slip}
+	if !v.checkToken(s.Server, "", v.user()) {
+		b.Say = "error.expired"
+		return s.resetNewForm(v, status(errExpired), b)
+	}
+	u, _ := s.Users.Find(name)
+	j, err := s.judge(password, u)
+	if err != nil {
+		return err
+	}
+	if !j.Fit {
+		b.Problem = j.answer(v.words, s.Strength)
+		return s.resetNewForm(v, http.StatusUnprocessableEntity, b)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), passwordTimeout)
+	defer cancel()
+	if name, err = s.Factors.Tokens.SpendReset(ctx, slip, s.Password.Version, s.now()); err != nil {
+		return s.resetGone(v, err)
+	}
+	if err := s.Password.SetPassword(ctx, name, password); err != nil {
+		return err
+	}
+	if err := s.signOutAll(v, name, ""); err != nil {
+		return err
+	}
+	s.guesses.forgive(subjectUser(s.Users.Canonical(name)))
+	s.log().Info("password reset", "rid", v.id, "addr", v.addr.String(), "user", name)
+	s.note(v, journal.Event{Kind: journal.PasswordReset, User: name})
+	s.letterPassword(v, name)
+	return s.notice(v, notice{Title: "resetnew.done_title", Text: "resetnew.done_text", Link: "/", LinkText: "signin.submit"})
+}
+
+// signOutAll ends the sessions of a user on all domains, but for one.
+func (s *site) signOutAll(v *visit, user, except string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	defer cancel()
+	ended, err := s.Sessions.Revoke(ctx, session.Filter{User: user, Except: except})
+	if err != nil {
+		return errors.Join(errNoSessions, err)
+	}
+	for _, e := range ended {
+		s.note(v, journal.Event{Kind: journal.Revoked, User: user, Detail: e.ID})
+		if v.session != nil && e.ID == v.session.ID {
+			v.setSession(s.Cookie.Cookie, "", -1)
+			v.session = nil
+		}
+	}
+	return nil
+}
+
+// notice is a page that says something and leads on.
+type notice struct {
+	Status   int // 0: 200
+	Title    sentence
+	Text     sentence
+	More     sentence // may be empty
+	Link     string
+	LinkText sentence
+}
+
+func (s *site) notice(v *visit, n notice) error {
+	if n.Status == 0 {
+		n.Status = http.StatusOK
+	}
+	return s.render(v, page{Name: "notice", Status: n.Status, Title: n.Title, Failed: n.Status >= 400, Body: n})
+}
+
+// plainSlip says that s could be the token of a link.
+func plainSlip(s string) bool {
+	return s != "" && len(s) <= 4096 &&
+		strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") == ""
+}

@@ -30,6 +30,8 @@ type site struct {
 	words   *catalogue
 	pages   *templates
 	guesses *limiter
+	judges  chan struct{} // see judge
+	behind  *behind
 }
 
 // host is one portal: the host it answers on and the cookie domain it signs in for.
@@ -106,6 +108,16 @@ func (s *site) app() *fiber.App {
 	app.Post(pageAddKey, s.form(s.takeAddKey))
 	app.Get(pageRecovery, s.page(s.showRecovery))
 	app.Post(pageRecovery, s.form(s.takeRecovery))
+	app.Get(pagePassword, s.page(s.showPassword))
+	app.Post(pagePassword, s.form(s.takePassword))
+	app.Post("/password-strength", s.form(s.takeStrength))
+	app.Get("/.well-known/change-password", s.page(s.wellKnown))
+	app.Get(pageReset, s.page(s.showReset))
+	app.Post(pageReset, s.form(s.takeResetAsk))
+	app.Get(pageResetNew, s.page(s.showResetNew))
+	app.Post(pageResetNew, s.form(s.takeResetNew))
+	app.Get(pageNotMe, s.page(s.showNotMe))
+	app.Post(pageNotMe, s.form(s.takeNotMe))
 	app.Get("/signout", s.page(s.showSignOut))
 	app.Post("/signout", s.form(s.takeSignOut))
 	app.Get("/signed-out", s.page(s.showSignedOut))

@@ -1,8 +1,17 @@
 package portal
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/trustelem/zxcvbn"
+
+	"postern/portal/users"
 )
 
 // Strength is `passwords` of the configuration: how good a new password must be. Those
@@ -25,4 +34,119 @@ func (s Strength) Validate() error {
 		faults = append(faults, fmt.Errorf("passwords.min_score: %d is not between 0 and 4", s.MinScore))
 	}
 	return errors.Join(faults...)
+}
+
+const (
+	maxJudged = 64          // bytes of a password that are looked at; more make it no worse
+	maxWords  = 16          // that the password must not consist of
+	judging   = 2           // passwords that are judged at once: each takes milliseconds
+	judgeWait = time.Second // for one's turn
+)
+
+// judgement is how good a new password is.
+type judgement struct {
+	Score int      // 0 to 4
+	Fit   bool     // it can be set
+	Say   sentence // about it; with "strength.short" Count says how long it must be
+}
+
+// judge says how good a password is for a user. Whatever he is called, and the site, is
+// taken for known to whoever guesses.
+func (s *site) judge(password string, u users.User) (judgement, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), judgeWait)
+	defer cancel()
+	select {
+	case s.judges <- struct{}{}:
+		defer func() { <-s.judges }()
+	case <-ctx.Done():
+		return judgement{}, users.ErrBusy
+	}
+	return s.Strength.judge(password, append(wordsOf(u), words(s.brand.Name)...)), nil
+}
+
+// judge is the policy itself.
+func (s Strength) judge(password string, known []string) judgement {
+	switch {
+	case len(password) > maxPassword:
+		return judgement{Say: "strength.long"}
+	case !utf8.ValidString(password) || strings.ContainsRune(password, 0):
+		return judgement{Say: "strength.unusable"}
+	}
+	result := zxcvbn.PasswordStrength(cut(password, maxJudged), known)
+	j := judgement{Score: result.Score}
+	personal, common := false, false
+	for _, m := range result.Sequence {
+		personal = personal || m.Pattern == "dictionary" && m.DictionaryName == "user_inputs"
+		common = common || m.Pattern == "dictionary" && m.DictionaryName == "passwords" && len(result.Sequence) == 1
+	}
+	switch {
+	case utf8.RuneCountInString(password) < s.MinLength:
+		j.Say = "strength.short"
+	case j.Score >= s.MinScore:
+		j.Fit, j.Say = true, [...]sentence{"strength.poor", "strength.poor", "strength.fair", "strength.good", "strength.strong"}[j.Score]
+	case common:
+		j.Say = "strength.common"
+	case personal:
+		j.Say = "strength.personal"
+	default:
+		j.Say = "strength.weak"
+	}
+	return j
+}
+
+// wordsOf are the words that somebody would try who knows the user.
+func wordsOf(u users.User) []string {
+	list := append(words(u.Name), words(u.DisplayName)...)
+	for _, a := range u.Emails {
+		list = append(list, words(a)...)
+	}
+	return list[:min(len(list), maxWords)]
+}
+
+// words takes a text apart, and keeps it whole as well.
+func words(text string) []string {
+	text = strings.ToLower(cut(text, maxJudged))
+	list := []string{text}
+	for _, w := range strings.FieldsFunc(text, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
+		if len(w) > 2 && w != text {
+			list = append(list, w)
+		}
+	}
+	return list
+}
+
+// cut shortens a text to n bytes and drops what is no whole character.
+func cut(s string, n int) string { return strings.ToValidUTF8(s[:min(len(s), n)], "") }
+
+// answer is a judgement in words.
+func (j judgement) answer(words *speaker, s Strength) string {
+	if j.Say == "strength.short" {
+		return words.say(j.Say, "Count", s.MinLength)
+	}
+	return words.say(j.Say)
+}
+
+// takeStrength is POST /password-strength: what the page shows while somebody types. It
+// answers those only who may set a password now: a session, or a reset link that holds.
+func (s *site) takeStrength(v *visit) error {
+	if !v.checkToken(s.Server, "", v.user()) {
+		return errExpired
+	}
+	name := v.user()
+	if slip := v.field("slip"); slip != "" && s.resets() {
+		var err error
+		if name, err = s.Factors.Tokens.ReadReset(slip, s.Password.Version, s.now()); err != nil {
+			return errExpired
+		}
+	}
+	u, known := s.Users.Find(name)
+	if !known || name == "" {
+		return errExpired
+	}
+	j, err := s.judge(v.field("new"), u)
+	if err != nil {
+		return err
+	}
+	s.bareHeaders(v.c)
+	return v.c.JSON(map[string]any{"score": j.Score, "fit": j.Fit, "say": j.answer(v.words, s.Strength)})
 }

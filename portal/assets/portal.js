@@ -64,3 +64,36 @@ for (const time of document.querySelectorAll("time[datetime]")) {
   time.title = time.textContent;
   time.textContent = style({ dateStyle: "medium", timeStyle: "short" });
 }
+
+// Say how good a new password is while it is typed. The server judges, and does so again
+// when the form is sent.
+for (const bar of document.querySelectorAll("[data-strength]")) {
+  const field = bar.closest(".field");
+  const input = field.querySelector("input");
+  const text = field.querySelector("[role=status]");
+  let timer, asked = 0;
+  const show = (answer) => {
+    bar.hidden = !answer;
+    bar.dataset.score = answer ? answer.score : "";
+    bar.dataset.fit = answer ? answer.fit : "";
+    text.textContent = answer ? answer.say : "";
+  };
+  const ask = async () => {
+    const turn = ++asked;
+    const body = new URLSearchParams({ new: input.value });
+    for (const name of ["csrf", "slip"]) {
+      const other = input.form.elements[name];
+      if (other) body.set(name, other.value);
+    }
+    try {
+      const response = await fetch(bar.dataset.strength, { method: "POST", body, cache: "no-store" });
+      const answer = response.ok ? await response.json() : null;
+      if (turn === asked) show(answer);
+    } catch { if (turn === asked) show(null); }
+  };
+  input.addEventListener("input", () => {
+    clearTimeout(timer);
+    asked++;
+    if (input.value) timer = setTimeout(ask, 250); else show(null);
+  });
+}

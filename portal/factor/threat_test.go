@@ -35,7 +35,6 @@ func everyForm(t testing.TB, k *kit, w *factor.WebAuthn, user, session string, n
 		"passkey":  beginLogin(t, w, "", session, now).Ticket,
 		"reset":    k.tokens.Reset(user, session, now),
 		"notme":    event,
-		"browser":  k.tokens.Remember("", user, "", now),
 	}
 }
 
@@ -303,12 +302,6 @@ func TestThreat39OneDoorsTokenOpensNoOther(t *testing.T) {
 		},
 		"reset": func(token string) error { _, err := k.tokens.ReadReset(token, users.find, noon); return err },
 		"notme": func(token string) error { _, err := k.tokens.ReadNotMe(token, noon); return err },
-		"browser": func(token string) error {
-			if !k.tokens.Knows(token, "alice", "", noon) {
-				return factor.ErrInvalid
-			}
-			return nil
-		},
 	}
 	for door, open := range doors {
 		for form, token := range everyForm(t, k, w, "alice", "s", noon) {

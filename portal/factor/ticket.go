@@ -25,7 +25,6 @@ const (
 	forPasskey  = "passkey"  // a WebAuthn ceremony of anybody
 	forReset    = "reset"    // a password reset link
 	forNotMe    = "notme"    // an "it wasn't me" link
-	forBrowser  = "browser"  // the cookie of a browser that has signed in before
 )
 
 // ticket is what somebody else carries for us: a form, a link or a cookie. It is

@@ -2,7 +2,6 @@ package factor
 
 import (
 	"context"
-	"crypto/hmac"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -69,7 +68,7 @@ type Event struct {
 	What    string    `json:"what"`             // one word: "signin", "password", "factor", …
 	Device  string    `json:"device,omitempty"` // id of the device that was added
 	Session string    `json:"session"`          // public id of the session it happened in; may be empty
-	Browser string    `json:"browser"`          // User-Agent, cut to 256 bytes
+	Browser string    `json:"browser"`          // in which browser, cut to 256 bytes
 	At      time.Time `json:"at"`
 }
 
@@ -111,60 +110,6 @@ func (t *Tokens) readNotMe(token string, now time.Time) (Event, signed, error) {
 		return Event{}, signed{}, ErrInvalid
 	}
 	return e, s, nil
-}
-
-const (
-	// BrowserLife is how long a browser is remembered after a sign-in.
-	BrowserLife = 180 * 24 * time.Hour
-
-	// browserUsers is how many users one browser is remembered for; the oldest is forgotten.
-	browserUsers = 8
-)
-
-// Remember returns the value of the cookie of a browser in which user has just signed
-// in. old is the value it had, of any kind; the other users that it remembers are kept.
-// version is a word that changes when all browsers of the user shall be strangers
-// again: after "it wasn't me", after a change of the password. The cookie names nobody.
-func (t *Tokens) Remember(old, user, version string, now time.Time) string {
-	mark := t.browserMark(user, version)
-	data := mark[:]
-	for _, m := range t.browserMarks(old, now) {
-		if m != mark && len(data) < browserUsers*len(mark) {
-			data = append(data, m[:]...)
-		}
-	}
-	return t.Keys.sign(forBrowser, ticket{expires: now.Add(BrowserLife), data: data})
-}
-
-// Knows says whether user has signed in before in the browser that sent this cookie.
-// It is a hint for mails and for counting failures, never a proof.
-func (t *Tokens) Knows(cookie, user, version string, now time.Time) bool {
-	want := t.browserMark(user, version)
-	known := false
-	for _, m := range t.browserMarks(cookie, now) {
-		if hmac.Equal(m[:], want[:]) {
-			known = true
-		}
-	}
-	return known
-}
-
-func (t *Tokens) browserMark(user, version string) [16]byte {
-	mac := t.Keys.mac("browser", user, version)
-	return [16]byte(mac[:16])
-}
-
-// browserMarks returns the users that a cookie remembers, none for one that is not ours.
-func (t *Tokens) browserMarks(cookie string, now time.Time) [][16]byte {
-	s, err := t.Keys.read(forBrowser, cookie, now)
-	if err != nil {
-		return nil
-	}
-	var marks [][16]byte
-	for b := s.data; len(b) >= 16; b = b[16:] {
-		marks = append(marks, [16]byte(b[:16]))
-	}
-	return marks
 }
 
 // cut shortens text to n bytes, and drops what is not a whole character.

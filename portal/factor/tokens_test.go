@@ -2,7 +2,6 @@ package factor_test
 
 import (
 	"context"
-	"fmt"
 	"net/url"
 	"strings"
 	"testing"
@@ -116,47 +115,5 @@ func TestNotMeToken(t *testing.T) {
 	}
 	if got, err := k.tokens.ReadNotMe(long, noon); err != nil || got.Browser != strings.Repeat("é", 128) {
 		t.Errorf("a long browser: %d bytes, %v", len(got.Browser), err)
-	}
-}
-
-func TestKnownBrowser(t *testing.T) {
-	k := newKit(t)
-	alice := k.tokens.Remember("", "alice", "v1", noon)
-	both := k.tokens.Remember(alice, "bob", "v1", noon.Add(time.Hour))
-	reset := k.tokens.Reset("alice", "v1", noon)
-	tests := []struct {
-		name                  string
-		cookie, user, version string
-		after                 time.Duration
-		want                  bool
-	}{
-		{"who signed in", alice, "alice", "v1", 0, true},
-		{"who did not", alice, "bob", "v1", 0, false},
-		{"the first of two", both, "alice", "v1", 0, true},
-		{"the second of two", both, "bob", "v1", 0, true},
-		{"after half a year", alice, "alice", "v1", 180 * 24 * time.Hour, false},
-		{"after all browsers were made strangers", alice, "alice", "v2", 0, false},
-		{"a changed cookie", flip(alice), "alice", "v1", 0, false},
-		{"a token for something else", reset, "alice", "v1", 0, false},
-		{"no cookie", "", "alice", "v1", 0, false},
-	}
-	for _, tt := range tests {
-		if got := k.tokens.Knows(tt.cookie, tt.user, tt.version, noon.Add(tt.after)); got != tt.want {
-			t.Errorf("%s: %v", tt.name, got)
-		}
-	}
-
-	cookie := "junk"
-	for i := range 20 {
-		cookie = k.tokens.Remember(cookie, fmt.Sprint("user", i), "", noon)
-		cookie = k.tokens.Remember(cookie, fmt.Sprint("user", i), "", noon) // twice is once
-	}
-	for i := range 20 {
-		if got := k.tokens.Knows(cookie, fmt.Sprint("user", i), "", noon); got != (i >= 12) {
-			t.Errorf("of twenty, user %d is known: %v", i, got)
-		}
-	}
-	if len(cookie) > 400 {
-		t.Errorf("a cookie of %d bytes", len(cookie))
 	}
 }

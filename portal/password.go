@@ -1,0 +1,111 @@
+package portal
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+
+	"github.com/gofiber/fiber/v2"
+
+	"postern/agent/policy"
+	"postern/portal/journal"
+	"postern/portal/users"
+)
+
+// showPassword is GET /settings/password.
+func (s *site) showPassword(v *visit) error {
+	if s.Password == nil {
+		return errNotFound
+	}
+	if ok, err := s.gate(v, pagePassword); !ok {
+		return err
+	}
+	return s.passwordForm(v, http.StatusOK, newPasswordBody{})
+}
+
+func (s *site) passwordForm(v *visit, code int, b newPasswordBody) error {
+	b.Username, b.Length = v.user(), s.Strength.MinLength
+	return s.render(v, page{Name: "password", Status: code, Title: "password.title", Failed: b.Say != "" || b.Problem != "", Body: b})
+}
+
+// takePassword is POST /settings/password: the old password and the new one. Everybody
+// else who is signed in as the user is signed out.
+func (s *site) takePassword(v *visit) error {
+	switch {
+	case s.Password == nil:
+		return errNotFound
+	case v.session == nil:
+		return v.leave("/")
+	case !v.checkToken(s.Server, v.user()):
+		return errExpired
+	}
+	if ok, err := s.gate(v, pagePassword); !ok {
+		return err
+	}
+	old, password, user := v.field("password"), v.field("new"), v.user()
+	u, _ := s.Users.Find(user)
+	j, err := s.judge(password, u)
+	if err != nil {
+		return err
+	}
+	b := newPasswordBody{}
+	switch {
+	case old == "":
+		b.Say = "password.no_old"
+		return s.passwordForm(v, http.StatusUnprocessableEntity, b)
+	case !j.Fit:
+		b.Problem = j.answer(v.words, s.Strength)
+		return s.passwordForm(v, http.StatusUnprocessableEntity, b)
+	case password == old:
+		b.Problem = v.words.say("password.same")
+		return s.passwordForm(v, http.StatusUnprocessableEntity, b)
+	}
+	if _, err := s.prove(v, user, old); err != nil {
+		return s.refusePassword(v, b, err)
+	}
+	return s.changePassword(v, user, password)
+}
+
+// refusePassword shows the form again after a wrong old password.
+func (s *site) refusePassword(v *visit, b newPasswordBody, err error) error {
+	code := status(err)
+	var wait waitError
+	switch {
+	case errors.As(err, &wait):
+		b.Say, b.Wait = "signin.wait", wait.Seconds
+		v.c.Set(fiber.HeaderRetryAfter, strconv.Itoa(wait.Seconds))
+	case errors.Is(err, users.ErrBadCredentials):
+		b.Say = "password.wrong_old"
+		s.note(v, journal.Event{Kind: journal.StepUpFailed, User: v.user(), Factor: policy.Password.String(), Reason: "wrong"})
+	default:
+		return err
+	}
+	s.log().Info("password change refused", "rid", v.id, "addr", v.addr.String(), "user", v.user(), "status", code)
+	return s.passwordForm(v, code, b)
+}
+
+// changePassword sets the password and leaves the visitor's session as the only one,
+// under a new token.
+func (s *site) changePassword(v *visit, user, password string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), passwordTimeout)
+	defer cancel()
+	if err := s.Password.SetPassword(ctx, user, password); err != nil {
+		return err
+	}
+	if err := s.raise(v, policy.Password); err != nil {
+		return errors.Join(err, s.signOutAll(v, user, ""))
+	}
+	if err := s.signOutAll(v, user, v.session.ID); err != nil {
+		return err
+	}
+	s.remember(v, user)
+	s.log().Info("password changed", "rid", v.id, "addr", v.addr.String(), "user", user, "session", v.session.ID)
+	s.note(v, journal.Event{Kind: journal.PasswordChanged, User: user})
+	s.letterPassword(v, user)
+	return s.notice(v, notice{Title: "password.done_title", Text: "password.done_text", Link: pageSettings, LinkText: "password.done_link"})
+}
+
+// wellKnown is /.well-known/change-password, by which password managers find the page
+// (W3C, A Well-Known URL for Changing Passwords).
+func (s *site) wellKnown(v *visit) error { return v.leave(pagePassword) }
