@@ -24,7 +24,12 @@ func (d *document) value(n *yaml.Node, v reflect.Value, path string, tag reflect
 		n = d.secretValue(n, path)
 	}
 	if n == nil || n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" {
-		return // a key without a value keeps the default
+		// A key without a value keeps the default, but not in the rules: there it would be a
+		// criterion that somebody began to write, and the rule would match without it.
+		if n != nil && strings.HasPrefix(path, "access_control.") {
+			d.fault(n, path, "has no value", "give it one, or remove the key")
+		}
+		return
 	}
 	switch self := v.Addr().Interface().(type) {
 	case *Secret:
