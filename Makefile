@@ -44,7 +44,9 @@ demo: ## HAProxy, Postern and a sample application on this machine; installs hap
 		$(SUDO) apt-get update -q && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -qy haproxy; }
 	go run ./cmd/postern demo $(ARGS)
 
-bench: build haproxy ## Postern beside an agent that answers constants, through each HAProxy: bench-out/
+bench: build haproxy ## (installs wrk if it is missing) Postern beside an agent that answers constants, through each HAProxy: bench-out/
+	@command -v wrk >/dev/null || { echo "wrk is missing: installing Debian's wrk"; \
+		$(SUDO) apt-get update -q && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -qy wrk; }
 	go run ./cmd/spopbench run --out bench-out $(foreach v,2.6 3.0 3.2,--haproxy $(v)=$(CACHE)/haproxy-$(v)/haproxy) $(ARGS)
 
 fuzz: ## every fuzz target for FUZZTIME (20s)
