@@ -43,6 +43,7 @@ func (h *handler) Notify(n *spop.Notify, a *spop.Actions) {
 		q = &question{place: h.counts.place()}
 		n.Scratch = q
 	}
+	q.rid = "" // Panicked must not answer with the one before
 	if n.First || q.now.IsZero() {
 		q.now = h.now()
 	}

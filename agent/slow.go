@@ -117,11 +117,12 @@ func (s *slow) work(ctx context.Context, j *job) {
 		s.refuse(j, reasonStore)
 		return
 	}
-	if result != session.Hit {
-		e = nil
-	}
 	s.answer(j, func(a *spop.Actions) {
 		rules := s.handler.Rules()
+		// The rules may be others by now, and with them the domain of the host.
+		if d := rules.DomainOf(j.question.Host); result != session.Hit || d == nil || d.Name != j.domain {
+			e = nil
+		}
 		s.handler.decide(a, j.question, e, rules, s.handler.now())
 	})
 }

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"go.yaml.in/yaml/v3"
+
 	"postern/agent"
 	"postern/agent/policy"
 	"postern/agent/session"
@@ -267,6 +269,29 @@ func TestThreat70LatePanicIsAnError(t *testing.T) {
 		if got, want := text(t, ask(t, p, with("t"))), rid+"reason=internal status=503 verdict=error"; got != want {
 			t.Fatalf("\n got %s\nwant %s", got, want)
 		}
+	}
+}
+
+// TestDomainChangedMeanwhile: rules that come into force during a look-up, and give the
+// host to another cookie domain, do not take the old domain's session for theirs.
+func TestDomainChangedMeanwhile(t *testing.T) {
+	domain := policy.Domain{Name: "app.example.com", Portal: "https://login.app.example.com"}
+	var c policy.Config
+	if err := yaml.Unmarshal([]byte("rules: [{domain: app.example.com, policy: one_factor}]"), &c); err != nil {
+		t.Fatal(err)
+	}
+	next, err := policy.Compile([]policy.Domain{domain}, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rules atomic.Pointer[policy.Rules]
+	rules.Store(compile(t, house)())
+	p := start(t, &agent.Server{Rules: rules.Load, Sessions: &sessions{load: func(context.Context, string) (*session.Entry, session.Result, error) {
+		rules.Store(next)
+		return entry(alice), session.Hit, nil
+	}}})
+	if a := ask(t, p, with("t")); a.Str(agent.VarVerdict) != "login" || a.Str(agent.VarUser) != "" {
+		t.Errorf("%s, want login and no user", text(t, a))
 	}
 }
 

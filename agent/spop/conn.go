@@ -48,7 +48,10 @@ func (c *conn) talk() error {
 		return err
 	}
 	if check {
-		return c.in.fill() // HAProxy closes it; whatever comes instead is of no interest
+		if err := c.in.fill(); err != nil {
+			return err
+		}
+		return io.EOF // whatever came in place of HAProxy's end is of no interest
 	}
 	if err := c.nc.SetReadDeadline(time.Time{}); err != nil {
 		return err
@@ -103,6 +106,7 @@ func (c *conn) frames() error {
 			return StatusInvalid
 		}
 		if uint32(len(b)-lengthSize) < size {
+			c.in.fit(lengthSize + int(size))
 			return nil
 		}
 		f, ok := DecodeFrame(b[lengthSize : lengthSize+size])
@@ -202,25 +206,19 @@ func (c *conn) detach(stream, frame uint64) *Reply {
 	return &Reply{Stream: stream, Frame: frame, conn: c}
 }
 
-// room makes sure that one more ACK fits the batch.
+// room makes a place for one more ACK. A batch that is half full goes out first; an ACK
+// that is larger than what is left grows out of the pooled buffer.
 func (c *conn) room() error {
-	need := lengthSize + int(c.agreed)
-	if c.batch == nil {
-		if need > bufferSize {
-			c.batch = make([]byte, 0, need)
-			return nil
+	if len(c.batch) > bufferSize/2 {
+		if err := c.out.write(c.batch); err != nil {
+			return err
 		}
+		c.dropBatch()
+	}
+	if c.batch == nil {
 		c.lent = c.run.buffers.Get().(*buffer)
 		c.batch = c.lent[:0]
-		return nil
 	}
-	if cap(c.batch)-len(c.batch) >= need {
-		return nil
-	}
-	if err := c.out.write(c.batch); err != nil {
-		return err
-	}
-	c.batch = c.batch[:0]
 	return nil
 }
 

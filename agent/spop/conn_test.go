@@ -267,7 +267,7 @@ func TestCase18SameIDs(t *testing.T) {
 // Case 34 (and 33): an ACK never grows over what was agreed; what does not fit is told
 // to the handler, and nothing follows it.
 func TestCase34AckFits(t *testing.T) {
-	for _, agreed := range []uint32{256, 257, 1000, 16380} {
+	for _, agreed := range []uint32{256, 257, 1000, 16380, 40000, 65536} {
 		for _, over := range []int{-40, -2, -1, 0, 1, 2, 40} {
 			overflow := make(chan bool, 1)
 			h := handler(func(n *spop.Notify, a *spop.Actions) {

@@ -24,11 +24,10 @@ const (
 
 // Bounds of the protocol, in bytes.
 const (
-	lengthSize  = 4   // the length in front of a frame, which it does not count
-	minFrame    = 7   // type, flags and two ids of one byte each
-	minAgreed   = 256 // smallest max-frame-size of a HELLO
-	maxHello    = 4 << 10
-	headerBound = lengthSize + 5 + 2*maxVarint // length, type, flags and ids at their longest
+	lengthSize = 4   // the length in front of a frame, which it does not count
+	minFrame   = 7   // type, flags and two ids of one byte each
+	minAgreed  = 256 // smallest max-frame-size of a HELLO
+	maxHello   = 4 << 10
 )
 
 // Frame is one frame without its length. Payload is a view.

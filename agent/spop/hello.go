@@ -138,7 +138,6 @@ func (c *conn) hello() (check bool, err error) {
 	}
 	c.agreed = uint32(min(h.frameSize, int64(c.run.MaxFrame)))
 	c.in.skip(lengthSize + size)
-	c.in.fit(lengthSize + int(c.agreed))
 	return h.check, c.out.write(appendAgentHello(nil, c.agreed))
 }
 

@@ -1,9 +1,11 @@
 package spop_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"runtime"
 	"sync"
@@ -377,6 +379,33 @@ func TestDrainEnds(t *testing.T) {
 	wantEnd(t, p)
 	wantEnd(t, half)
 	close(release) // the late answer meets a server that is gone
+}
+
+// TestQuietLog: what HAProxy does every day is not worth a line above debug.
+func TestQuietLog(t *testing.T) {
+	var lines bytes.Buffer
+	log := slog.New(slog.NewTextHandler(&lines, &slog.HandlerOptions{Level: slog.LevelInfo}))
+	addr := t.TempDir() + "/s"
+	ln, err := net.Listen("unix", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := serve(t, &spop.Server{Handler: echo, Log: log}, ln)
+	check := connect(t, addr)
+	send(t, check, unhex(wireCheck))
+	check.Receive()
+	check.Close()
+	bye := greet(t, addr)
+	send(t, bye, unhex(wireHAProxyBye))
+	wantDisconnect(t, bye, spop.StatusNormal)
+	greet(t, addr).Close()
+	connect(t, addr).Close()
+	drained := greet(t, addr)
+	stop()
+	wantDisconnect(t, drained, spop.StatusNormal)
+	if lines.Len() > 0 {
+		t.Errorf("logged:\n%s", lines.String())
+	}
 }
 
 // TestAcceptErrors: no file descriptor left is no reason to stop.

@@ -22,7 +22,6 @@ type reader struct {
 	try  func(fd uintptr) bool
 	pool *sync.Pool // of *buffer
 	lent *buffer    // what buf is when it came from the pool
-	size int        // of the buffer; above bufferSize it is the reader's own
 	buf  []byte
 	r, w int // buf[r:w] is unread
 	n    int // result of try
@@ -30,7 +29,7 @@ type reader struct {
 }
 
 func (in *reader) open(nc net.Conn, pool *sync.Pool) {
-	in.nc, in.pool, in.size = nc, pool, bufferSize
+	in.nc, in.pool = nc, pool
 	if sc, ok := nc.(syscall.Conn); ok {
 		if raw, err := sc.SyscallConn(); err == nil {
 			in.raw, in.try = raw, in.attempt
@@ -44,15 +43,15 @@ func (in *reader) bytes() []byte { return in.buf[in.r:in.w] }
 // skip consumes n bytes.
 func (in *reader) skip(n int) { in.r += n }
 
-// fit makes sure that a frame of n bytes, its length included, fits the buffer.
+// fit makes room for the frame of n bytes, its length included, that has begun. The
+// caller has held n against what was agreed on.
 func (in *reader) fit(n int) {
-	if n <= bufferSize {
+	if n <= len(in.buf) {
 		return
 	}
-	rest := in.bytes()
 	buf := make([]byte, n)
-	in.w = copy(buf, rest)
-	in.r, in.size = 0, n
+	in.w = copy(buf, in.bytes())
+	in.r = 0
 	in.giveBack()
 	in.buf = buf
 }
@@ -115,7 +114,7 @@ func (in *reader) borrow() {
 
 // release gives the buffer back when nothing is in it.
 func (in *reader) release() {
-	if in.r == in.w && in.lent != nil {
+	if in.r == in.w {
 		in.r, in.w = 0, 0
 		in.giveBack()
 	}
@@ -124,6 +123,6 @@ func (in *reader) release() {
 func (in *reader) giveBack() {
 	if in.lent != nil {
 		in.pool.Put(in.lent)
-		in.lent, in.buf = nil, nil
 	}
+	in.lent, in.buf = nil, nil
 }
