@@ -57,13 +57,7 @@ func (s *site) totpForm(v *visit, code int, e factor.Enrolment, b enrolBody) err
 
 // takeAddTOTP is POST /settings/factors/app: a right code makes the device.
 func (s *site) takeAddTOTP(v *visit) error {
-	if v.session == nil {
-		return v.leave("/")
-	}
-	if !v.checkToken(s.Server, v.user()) {
-		return errExpired
-	}
-	if ok, err := s.gate(v, pageAddTOTP); !ok {
+	if ok, err := s.change(v, pageAddTOTP); !ok {
 		return err
 	}
 	if s.Factors.TOTP == nil {
@@ -122,7 +116,7 @@ func (s *site) added(v *visit, d factor.Device, f policy.Factor) error {
 	if v.target.URL != "" {
 		return s.onward(v)
 	}
-	return v.leave(pageFactors)
+	return v.leaveDone(pageFactors, "factors.added")
 }
 
 // showAddKey is GET /settings/factors/passkey.
@@ -154,13 +148,7 @@ func (s *site) keyForm(v *visit, code int, b enrolBody) error {
 
 // takeAddKey is POST /settings/factors/passkey.
 func (s *site) takeAddKey(v *visit) error {
-	if v.session == nil {
-		return v.leave("/")
-	}
-	if !v.checkToken(s.Server, v.user()) {
-		return errExpired
-	}
-	if ok, err := s.gate(v, pageAddKey); !ok {
+	if ok, err := s.change(v, pageAddKey); !ok {
 		return err
 	}
 	key := s.Factors.WebAuthn[v.host.Portal]

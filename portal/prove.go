@@ -93,7 +93,8 @@ func (s *site) proveForm(v *visit, code int, list []policy.Factor, b proveBody) 
 		}
 		b.Ceremony = &ceremony{Options: string(c.Options), Ticket: c.Ticket}
 	case policy.Mail:
-		if s.codeSent(v) {
+		// Whoever got something wrong about a code has one to type.
+		if s.codeSent(v) || b.Say != "" && b.Say != "prove.no_mail" {
 			b.To = masked(v.session.Email)
 		}
 	}

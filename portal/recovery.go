@@ -23,6 +23,9 @@ func (s *site) showRecovery(v *visit) error {
 	if s.Factors.Recovery == nil {
 		return errNotFound
 	}
+	if h, err := s.having(v); err != nil || !h.Any {
+		return s.toFactors(v, err)
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
 	left, err := s.Factors.Recovery.Left(ctx, v.session.User)
@@ -30,6 +33,15 @@ func (s *site) showRecovery(v *visit) error {
 		return err
 	}
 	return s.recoveryPage(v, recoveryBody{Left: left})
+}
+
+// toFactors leads to the second factors: codes recover what is there, and are none to
+// begin with.
+func (s *site) toFactors(v *visit, err error) error {
+	if err != nil {
+		return err
+	}
+	return v.leave(v.goal(pageFactors))
 }
 
 func (s *site) recoveryPage(v *visit, b recoveryBody) error {
@@ -42,22 +54,14 @@ func (s *site) recoveryPage(v *visit, b recoveryBody) error {
 
 // takeRecovery is POST /settings/recovery: it replaces all codes and shows the new ones.
 func (s *site) takeRecovery(v *visit) error {
-	if v.session == nil {
-		return v.leave("/")
-	}
-	if !v.checkToken(s.Server, v.user()) {
-		return errExpired
-	}
-	if ok, err := s.gate(v, pageRecovery); !ok {
+	if ok, err := s.change(v, pageRecovery); !ok {
 		return err
 	}
-	h, err := s.having(v)
-	if err != nil {
-		return err
-	}
-	// Codes recover what is there: they are no second factor to begin with.
-	if s.Factors.Recovery == nil || !h.Any {
+	if s.Factors.Recovery == nil {
 		return errNotFound
+	}
+	if h, err := s.having(v); err != nil || !h.Any {
+		return s.toFactors(v, err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()

@@ -21,7 +21,10 @@ func (p page) Wide() bool { return p.Menu() != nil }
 
 // Menu is the way from one of the person's own pages to the others; nil on other pages.
 func (p page) Menu() []entry {
-	list := []entry{{Page: pageSettings, Name: "settings.profile"}, {Page: pageFactors, Name: "settings.factors"}}
+	list := []entry{{Page: pageSettings, Name: "settings.profile"}}
+	if p.site.Factors.Devices != nil {
+		list = append(list, entry{Page: pageFactors, Name: "settings.factors"})
+	}
 	if p.site.Password != nil {
 		list = append(list, entry{Page: pagePassword, Name: "settings.password"})
 	}
@@ -91,7 +94,7 @@ type profileBody struct {
 	Session *session.Session
 	Emails  []string
 	Two     bool // this session has proved two factors
-	Any     bool // the person has a second factor
+	Lacks   bool // the person could set up a second factor and has none
 }
 
 // showSettings is GET /settings: who the person is, and the way to the other pages.
@@ -103,7 +106,7 @@ func (s *site) showSettings(v *visit) error {
 	if err != nil {
 		return err
 	}
-	b := profileBody{Session: v.session, Two: v.session.Level >= policy.LevelTwo, Any: h.Any}
+	b := profileBody{Session: v.session, Two: v.session.Level >= policy.LevelTwo, Lacks: !h.Any && len(h.Enrol) > 0}
 	if user, ok := s.Users.Find(v.session.User); ok {
 		b.Emails = user.Emails
 	}
