@@ -123,12 +123,9 @@ func acquire(path string) (*os.File, error) {
 		}
 		return nil, fmt.Errorf("store: lock %s: %w", path, err)
 	}
-	if err := f.Truncate(0); err == nil {
-		_, err = fmt.Fprintf(f, "%d %s\n", os.Getpid(), command())
-	}
-	if err != nil { // the lock holds without its text, but the disk is not well
-		f.Close()
-		return nil, fmt.Errorf("store: lock: %w", err)
+	// The lock holds without its text, too, as it must on a full disk.
+	if f.Truncate(0) == nil {
+		_, _ = fmt.Fprintf(f, "%d %s\n", os.Getpid(), command())
 	}
 	return f, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"strconv"
@@ -63,6 +64,11 @@ func migrateTo(ctx context.Context, db *sql.DB, path string, all []migration) er
 	if version > len(all) {
 		return fmt.Errorf("store: %s has schema %d, and this postern knows up to %d; use the postern that wrote it, or a newer one: %w",
 			path, version, len(all), ErrSchema)
+	}
+	// Only now, so that a file of somebody else stays as it is. The mode stays with the file.
+	var mode string
+	if err := db.QueryRowContext(ctx, `PRAGMA journal_mode = WAL`).Scan(&mode); err != nil || mode != "wal" {
+		return fault("open "+path, errors.Join(err, fmt.Errorf("journal mode is %q, not wal", mode)))
 	}
 	for _, m := range all[version:] {
 		if err := apply(ctx, db, m); err != nil {

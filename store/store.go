@@ -131,7 +131,7 @@ func sqlitePath(url string) (string, error) {
 func dsn(path, more string) string {
 	u := url.URL{Scheme: "file", Path: path}
 	return u.String() + "?mode=rw&_defensive=1&_dqs=0" +
-		"&_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)" +
+		"&_pragma=busy_timeout(5000)&_pragma=synchronous(FULL)" +
 		"&_pragma=journal_size_limit(67108864)&_pragma=trusted_schema(0)" +
 		"&_pragma=foreign_keys(1)&_pragma=temp_store(2)&" + more
 }

@@ -1,8 +1,15 @@
 package store
 
 import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
 	"path/filepath"
 	"testing"
+	"time"
+
+	"postern/agent/session"
 
 	"postern/store/storetest"
 )
@@ -29,4 +36,152 @@ func openAt(t testing.TB, path string) *Store {
 
 func TestSQLite(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) storetest.Store { return openTemp(t) })
+}
+
+// TestSettings: what durability and safety rest on is really set, on every connection.
+func TestSettings(t *testing.T) {
+	s := openTemp(t)
+	for name, db := range map[string]*sql.DB{"write": s.write, "read": s.read} {
+		for pragma, want := range map[string]string{
+			"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "trusted_schema": "0",
+			"busy_timeout": "5000", "query_only": map[string]string{"write": "0", "read": "1"}[name],
+		} {
+			var got string
+			if err := db.QueryRow("PRAGMA " + pragma).Scan(&got); err != nil || got != want {
+				t.Errorf("%s: %s is %q, %v, want %q", name, pragma, got, err, want)
+			}
+		}
+	}
+	if _, err := s.read.Exec(`DELETE FROM sessions`); err == nil {
+		t.Error("a connection for reading has written")
+	}
+}
+
+// TestNoSpace: with no page left changes fail as ErrUnavailable and change nothing,
+// reads go on, and so does everything once there is room.
+func TestNoSpace(t *testing.T) {
+	s := openTemp(t)
+	var pages int
+	if err := s.write.QueryRow(`PRAGMA page_count`).Scan(&pages); err != nil {
+		t.Fatal(err)
+	}
+	limit := func(n int) {
+		t.Helper()
+		var got int
+		if err := s.write.QueryRow(fmt.Sprintf(`PRAGMA max_page_count = %d`, n)).Scan(&got); err != nil || got != n {
+			t.Fatalf("max_page_count %d, %v", got, err)
+		}
+	}
+	limit(pages + 5)
+	saved := 0
+	var err error
+	for err == nil {
+		if err = s.SaveSession(t.Context(), storetest.Session(saved), nil); err == nil {
+			saved++
+		}
+	}
+	if !errors.Is(err, ErrUnavailable) || saved == 0 {
+		t.Errorf("after %d sessions: %v", saved, err)
+	}
+	all, err := s.ListSessions(t.Context(), session.Filter{})
+	if err != nil || len(all) != saved {
+		t.Errorf("%d sessions, %v, want %d", len(all), err, saved)
+	}
+	if _, err := s.DeleteSessions(t.Context(), session.Filter{ID: storetest.Session(0).ID}); err != nil {
+		t.Errorf("a revocation on a full disk: %v", err)
+	}
+	limit(pages + 500)
+	if err := s.SaveSession(t.Context(), storetest.Session(saved), nil); err != nil {
+		t.Errorf("with room again: %v", err)
+	}
+}
+
+func TestClosedStoreIsUnavailable(t *testing.T) {
+	s, err := Open(t.Context(), "sqlite:"+t.TempDir()+"/postern.db")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, loadErr := s.LoadSession(t.Context(), storetest.Session(1).Hash)
+	_, deleteErr := s.DeleteSessions(t.Context(), session.Filter{})
+	for what, err := range map[string]error{"load": loadErr, "delete": deleteErr, "save": s.SaveSession(t.Context(), storetest.Session(1), nil)} {
+		if !errors.Is(err, ErrUnavailable) || errors.Is(err, session.ErrNotFound) {
+			t.Errorf("%s: %v, want ErrUnavailable", what, err)
+		}
+	}
+}
+
+func TestTakenKeyIsErrExists(t *testing.T) {
+	s := openTemp(t)
+	if err := s.SaveSession(t.Context(), storetest.Session(1), nil); err != nil {
+		t.Fatal(err)
+	}
+	err := s.SaveSession(t.Context(), storetest.Session(1), nil)
+	if !errors.Is(err, ErrExists) || errors.Is(err, ErrUnavailable) {
+		t.Errorf("%v, want ErrExists", err)
+	}
+}
+
+// TestWaitingHeedsItsContext: who waits for the one writer can give up, and reads do
+// not wait for it.
+func TestWaitingHeedsItsContext(t *testing.T) {
+	s := openTemp(t)
+	err := s.change(t.Context(), "hold", func(*sql.Tx) error {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		defer cancel()
+		if err := s.SaveSession(ctx, storetest.Session(1), nil); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a change that waited: %v", err)
+		}
+		if _, err := s.LoadSession(t.Context(), storetest.Session(1).Hash); !errors.Is(err, session.ErrNotFound) {
+			t.Errorf("a read meanwhile: %v", err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func TestPanicInAChangeFreesTheWriter(t *testing.T) {
+	s := openTemp(t)
+	func() {
+		defer func() { _ = recover() }()
+		_ = s.change(t.Context(), "panic", func(tx *sql.Tx) error { panic("in a change") })
+	}()
+	if err := s.SaveSession(t.Context(), storetest.Session(1), nil); err != nil {
+		t.Errorf("after a panic: %v", err)
+	}
+}
+
+func TestImportSessions(t *testing.T) {
+	s := openTemp(t)
+	first := importBatch + 7
+	if n, err := s.ImportSessions(t.Context(), numbered(0, first)); n != first || err != nil {
+		t.Fatalf("imported %d, %v, want %d", n, err, first)
+	}
+	if r, err := s.LoadSession(t.Context(), storetest.Session(importBatch).Hash); err != nil || r.ID != storetest.Session(importBatch).ID {
+		t.Errorf("loaded %+v, %v", r, err)
+	}
+	// The second batch holds a session that is there: the first one is on disk.
+	n, err := s.ImportSessions(t.Context(), func(yield func(session.Record) bool) {
+		numbered(first, first+importBatch+1)(yield)
+		yield(storetest.Session(3))
+	})
+	if n != importBatch || !errors.Is(err, ErrExists) {
+		t.Errorf("imported %d, %v, want %d and ErrExists", n, err, importBatch)
+	}
+	var count int
+	if err := s.read.QueryRow(`SELECT count(*) FROM sessions`).Scan(&count); err != nil || count != first+importBatch {
+		t.Errorf("%d sessions are stored, %v, want %d", count, err, first+importBatch)
+	}
+}
+
+// numbered yields the sessions from one number up to another.
+func numbered(from, to int) func(yield func(session.Record) bool) {
+	return func(yield func(session.Record) bool) {
+		for n := from; n < to && yield(storetest.Session(n)); n++ {
+		}
+	}
 }

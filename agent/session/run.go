@@ -88,7 +88,7 @@ func (r *runner) step(ctx context.Context, n int) error {
 
 // finish looks at every shard once.
 func (r *runner) finish(ctx context.Context) error {
-	r.next = 0
+	r.next, r.touches = 0, nil
 	return r.step(ctx, shardCount)
 }
 
