@@ -106,7 +106,7 @@ func (s *site) sendReset(v *visit, user string) {
 		s.log().Warn("reset link not sent", "rid", v.id, "addr", v.addr.String(), "user", user, "reason", err.Error())
 		s.note(v, journal.Event{Kind: journal.ResetAsked, User: user, Reason: "no_mail"})
 	default:
-		s.log().Info("reset link asked for nobody", "rid", v.id, "addr", v.addr.String())
+		s.log().Info("reset link asked for an unknown name", "rid", v.id, "addr", v.addr.String())
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -66,21 +67,24 @@ func (s *site) judge(password string, u users.User) (judgement, error) {
 
 // judge is the policy itself.
 func (s Strength) judge(password string, known []string) judgement {
+	length := utf8.RuneCountInString(password)
 	switch {
 	case len(password) > maxPassword:
 		return judgement{Say: "strength.long"}
 	case !utf8.ValidString(password) || strings.ContainsRune(password, 0):
 		return judgement{Say: "strength.unusable"}
 	}
-	result := zxcvbn.PasswordStrength(cut(password, maxJudged), known)
+	password = cut(password, maxJudged)
+	result := zxcvbn.PasswordStrength(password, known)
 	j := judgement{Score: result.Score}
-	personal, common := false, false
-	for _, m := range result.Sequence {
-		personal = personal || m.Pattern == "dictionary" && m.DictionaryName == "user_inputs"
-		common = common || m.Pattern == "dictionary" && m.DictionaryName == "passwords" && len(result.Sequence) == 1
+	common := len(result.Sequence) == 1 && result.Sequence[0].DictionaryName == "passwords"
+	// What is known gives nothing, however much of it is strung together.
+	rest, personal := stripped(password, known)
+	if personal {
+		j.Score = min(j.Score, zxcvbn.PasswordStrength(rest, nil).Score)
 	}
 	switch {
-	case utf8.RuneCountInString(password) < s.MinLength:
+	case length < s.MinLength:
 		j.Say = "strength.short"
 	case j.Score >= s.MinScore:
 		j.Fit, j.Say = true, [...]sentence{"strength.poor", "strength.poor", "strength.fair", "strength.good", "strength.strong"}[j.Score]
@@ -92,6 +96,20 @@ func (s Strength) judge(password string, known []string) judgement {
 		j.Say = "strength.weak"
 	}
 	return j
+}
+
+// stripped is what is left of a password when all known words are taken out of it, in
+// lower case, and whether there were any.
+func stripped(password string, known []string) (rest string, found bool) {
+	rest = strings.ToLower(password)
+	known = slices.Clone(known)
+	slices.SortFunc(known, func(a, b string) int { return len(b) - len(a) })
+	for _, w := range known {
+		if len(w) > 2 && strings.Contains(rest, w) {
+			rest, found = strings.ReplaceAll(rest, w, ""), true
+		}
+	}
+	return rest, found
 }
 
 // wordsOf are the words that somebody would try who knows the user.

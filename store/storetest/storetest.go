@@ -8,12 +8,14 @@ import (
 	"testing"
 
 	"postern/agent/session"
+	"postern/portal/journal"
 )
 
 // Store is every Keeper that the suite knows.
 type Store interface {
 	session.Keeper
 	Factors
+	journal.Keeper
 }
 
 // Run holds the stores that open makes to every promise. Each call of open gives an
@@ -21,4 +23,5 @@ type Store interface {
 func Run(t *testing.T, open func(t *testing.T) Store) {
 	t.Run("sessions", func(t *testing.T) { sessions(t, open) })
 	t.Run("factors", func(t *testing.T) { factors(t, open) })
+	t.Run("events", func(t *testing.T) { events(t, open) })
 }
