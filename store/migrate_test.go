@@ -66,6 +66,9 @@ func TestUpgradeKeepsWhatIsThere(t *testing.T) {
 			t.Fatalf("schema %d, %v, want %d", version, err, n+1)
 		}
 		if n == 0 {
+			if s.load, err = db.PrepareContext(t.Context(), loadSession); err != nil {
+				t.Fatal(err)
+			}
 			if err := s.SaveSession(t.Context(), storetest.Session(1), nil); err != nil {
 				t.Fatal(err)
 			}

@@ -27,8 +27,7 @@ func (s *Store) SaveSession(ctx context.Context, r session.Record, old *[32]byte
 
 // LoadSession implements session.Keeper.
 func (s *Store) LoadSession(ctx context.Context, hash [32]byte) (session.Record, error) {
-	row := s.read.QueryRowContext(ctx, `SELECT `+sessionColumns+` FROM sessions WHERE hash = ?`, hash[:])
-	r, err := scanSession(row)
+	r, err := scanSession(s.load.QueryRowContext(ctx, hash[:]))
 	if errors.Is(err, sql.ErrNoRows) {
 		return session.Record{}, session.ErrNotFound
 	}
@@ -124,6 +123,8 @@ func (s *Store) ImportSessions(ctx context.Context, records iter.Seq[session.Rec
 }
 
 const sessionColumns = `hash, id, domain, user_name, name, email, groups, level, proofs, remember, created, expires, seen, addr, browser`
+
+const loadSession = `SELECT ` + sessionColumns + ` FROM sessions WHERE hash = ?`
 
 const insertSession = `INSERT INTO sessions (` + sessionColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 

@@ -48,6 +48,7 @@ type Store struct {
 	lock  *os.File
 	write *sql.DB // one connection
 	read  *sql.DB
+	load  *sql.Stmt // of read: LoadSession, which requests wait for
 }
 
 // Open opens "sqlite:/path" and brings its schema up to date. The file is made with mode
@@ -90,7 +91,8 @@ func (s *Store) open(ctx context.Context) error {
 	}
 	s.read.SetMaxOpenConns(readers)
 	s.read.SetMaxIdleConns(readers)
-	return nil
+	s.load, err = s.read.PrepareContext(ctx, loadSession)
+	return fault("open "+s.path, err)
 }
 
 // readers is how many reads are made at once; more of them wait.

@@ -39,8 +39,11 @@ func (t *Table) Find(token []byte, domain string, now time.Time) (*Entry, Result
 		return nil, None
 	}
 	m := t.memory()
-	if e := m.recent.find(token); e != nil && e.state.Load() != ended {
-		return t.use(m, e, domain, now)
+	if e := m.recent.find(token); e != nil {
+		if e.state.Load() != ended {
+			return t.use(m, e, domain, now)
+		}
+		m.recent.drop(e)
 	}
 	for e := m.find(token[:selectorLen]); e != nil; e = m.find(token[:selectorLen]) {
 		if !e.has(token) {
