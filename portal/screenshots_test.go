@@ -61,17 +61,23 @@ func TestScreenshots(t *testing.T) {
 	w := openHouse(t).chromium()
 	for _, scene := range scenes {
 		scene.way(w)
-		for _, s := range shots {
-			w.do(look(s.width, s.height, s.scheme))
-			wide, err := chromedp.Run(w.ctx, chromedp.Evaluate[int64](`document.documentElement.scrollWidth`))
-			must(t, err)
-			if wide > s.width {
-				t.Errorf("%s scrolls sideways at %d px: %d", scene.name, s.width, wide)
-			}
-			picture, err := chromedp.Run(w.ctx, chromedp.FullScreenshot(100))
-			must(t, err)
-			must(t, os.WriteFile(filepath.Join(dir, scene.name+"-"+s.name+".png"), picture, 0o644))
-		}
-		w.do(look(1280, 800, "light"))
+		w.shoot(dir, scene.name)
 	}
+}
+
+// shoot writes the page as every shot sees it, and finds none that scrolls sideways.
+func (w *window) shoot(dir, name string) {
+	w.t.Helper()
+	for _, s := range shots {
+		w.do(look(s.width, s.height, s.scheme))
+		wide, err := chromedp.Run(w.ctx, chromedp.Evaluate[int64](`document.documentElement.scrollWidth`))
+		must(w.t, err)
+		if wide > s.width {
+			w.t.Errorf("%s scrolls sideways at %d px: %d", name, s.width, wide)
+		}
+		picture, err := chromedp.Run(w.ctx, chromedp.FullScreenshot(100))
+		must(w.t, err)
+		must(w.t, os.WriteFile(filepath.Join(dir, name+"-"+s.name+".png"), picture, 0o644))
+	}
+	w.do(look(1280, 800, "light"))
 }
