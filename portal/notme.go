@@ -30,6 +30,7 @@ type notMeBody struct {
 	When    string
 	Browser string // as the letter said it
 	Slip    string
+	Added   bool // a device was, and will be removed
 	Resets  bool // a new password will be needed
 }
 
@@ -42,7 +43,7 @@ func (s *site) showNotMe(v *visit) error {
 	}
 	return s.render(v, page{Name: "notme", Status: http.StatusOK, Title: "notme.title", Body: notMeBody{
 		What: whatHappened(e.What), User: e.User, When: e.At.UTC().Format("2006-01-02 15:04 UTC"),
-		Browser: e.Browser, Slip: v.form("slip"), Resets: s.resets(),
+		Browser: e.Browser, Slip: v.form("slip"), Added: e.Device != "", Resets: s.resets(),
 	}})
 }
 
@@ -99,8 +100,9 @@ func (s *site) takeNotMe(v *visit) error {
 	s.note(v, journal.Event{Kind: journal.NotMe, User: e.User, Detail: e.What})
 	// All of it is tried, whatever fails: the link cannot be used again.
 	err = errors.Join(s.lock(ctx, e.User), s.dropDevice(ctx, v, e), s.signOutAll(v, e.User, ""))
-	done := notice{Title: "notme.done_title", Text: "notme.done_text", More: "notme.done_help", Link: "/", LinkText: "signedout.again"}
+	done := notice{Title: "notme.out_title", Text: "notme.done_text", More: "notme.done_help", Link: "/", LinkText: "signedout.again"}
 	if s.resets() {
+		done.Title, done.More = "notme.done_title", "notme.done_admin"
 		if mailed := s.letterReset(v, e.User); mailed != nil {
 			s.log().Error("reset link not sent", "rid", v.id, "user", e.User, "reason", mailed.Error())
 		} else {
@@ -113,8 +115,8 @@ func (s *site) takeNotMe(v *visit) error {
 	return s.notice(v, done)
 }
 
-// lock makes the password of a user one that nobody knows. Where he could not set another
-// by mail it stays.
+// lock makes the password of a user one that nobody knows. Where no password is set by
+// mail it stays.
 func (s *site) lock(ctx context.Context, user string) error {
 	if !s.resets() {
 		return nil

@@ -76,7 +76,7 @@ func TestItWasNotMeAfterAFactorWasAdded(t *testing.T) {
 
 	b := h.browser()
 	page := b.get(h.linkTo(pageNotMe))
-	page.want(t, http.StatusOK, "A second factor was added to your account.")
+	page.want(t, http.StatusOK, "A second factor was added to your account.", "That factor will be removed.")
 	b.send(page, pageNotMe).want(t, http.StatusOK, "Your account is locked")
 	if left, err := h.server.Factors.Devices.List(t.Context(), "bob"); err != nil || len(left) != 0 {
 		t.Errorf("devices left: %v, %v", left, err)
@@ -101,8 +101,8 @@ func TestThreat45NotMeLinks(t *testing.T) {
 	h.browser().signIn("", "alice", "wonderland").want(t, http.StatusSeeOther)
 }
 
-// TestNotMeWithoutAnAddress: where no new password can be mailed the old one stays, and
-// everybody is signed out all the same.
+// TestNotMeWithoutAnAddress: whose address is gone meanwhile is locked all the same, and
+// told who can help.
 func TestNotMeWithoutAnAddress(t *testing.T) {
 	h := openHouse(t)
 	thief := h.browser()
@@ -110,9 +110,26 @@ func TestNotMeWithoutAnAddress(t *testing.T) {
 	link := h.linkTo(pageNotMe)
 	must(t, h.users.SetEmails(t.Context(), "alice", nil))
 	b := h.browser()
-	b.send(b.get(link), pageNotMe).want(t, http.StatusOK, "Your account is locked", "Tell whoever runs this site")
+	b.send(b.get(link), pageNotMe).want(t, http.StatusOK, "Your account is locked", "they can give you a new password")
+	h.browser().signIn("", "alice", "wonderland").want(t, http.StatusUnauthorized)
 	thief.get(auth+"/").want(t, http.StatusOK, `name="password"`)
-	if e, err := h.db.ListEvents(t.Context(), journal.Filter{User: "alice"}); err != nil || len(e) != 3 || e[0].At.After(time.Now().Add(time.Minute)) {
+	if e, err := h.db.ListEvents(t.Context(), journal.Filter{User: "alice"}); err != nil || len(e) != 4 || e[0].At.After(time.Now().Add(time.Minute)) {
 		t.Errorf("events %+v, %v", e, err)
 	}
+}
+
+// TestNotMeWhereNothingIsMailedAnyMore: without mail the password is left alone.
+func TestNotMeWhereNothingIsMailedAnyMore(t *testing.T) {
+	h := openHouse(t, func(s *Server) { s.Password = nil })
+	thief := h.browser()
+	thief.signIn("", "alice", "wonderland").want(t, http.StatusSeeOther)
+	b := h.browser()
+	page := b.get(h.linkTo(pageNotMe))
+	page.want(t, http.StatusOK, "Everybody will be signed out.")
+	if strings.Contains(page.Body, "password stops working") {
+		t.Error("the page promises what is not done")
+	}
+	b.send(page, pageNotMe).want(t, http.StatusOK, "Everybody is signed out", "Tell whoever runs this site, and change your password.")
+	thief.get(auth+"/").want(t, http.StatusOK, `name="password"`)
+	h.browser().signIn("", "alice", "wonderland").want(t, http.StatusSeeOther)
 }
