@@ -145,5 +145,10 @@ func (s *site) takeRemove(v *visit) error {
 	if err = errors.Join(err, ending); err != nil {
 		return errors.Join(errNoSessions, err)
 	}
+	v.had = nil
+	if h, err := s.having(v); err == nil && !h.Any {
+		// Nothing is left that would open the page again without the password.
+		return v.leaveDone(v.goal(pageSettings), "factors.removed")
+	}
 	return v.leaveDone(v.goal(pageFactors), "factors.removed")
 }

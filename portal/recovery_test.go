@@ -36,7 +36,8 @@ func TestRecoveryCodes(t *testing.T) {
 	page = other.get(auth + pageFactors)
 	page.want(t, http.StatusOK, "It is the last one: your recovery codes go with it.")
 	other.send(page, pageFactors+"/remove", "id", "nothing").want(t, http.StatusNotFound, "That one is not there any more.")
-	other.send(page, pageFactors+"/remove", "id", ids(page)[0]).wantRedirect(t, pageFactors)
+	other.send(page, pageFactors+"/remove", "id", ids(page)[0]).wantRedirect(t, pageSettings)
+	other.get(auth+pageSettings).want(t, http.StatusOK, "Removed. You have been signed out everywhere else.", "Add a second factor")
 	if left, err := h.server.Factors.Recovery.Left(t.Context(), "bob"); err != nil || left != 0 {
 		t.Errorf("%d codes left, %v", left, err)
 	}
