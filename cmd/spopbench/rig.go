@@ -149,6 +149,15 @@ func modes() []mode {
 	}
 }
 
+// logs is what HAProxy has said so far.
+func (r *rig) logs() string {
+	var b strings.Builder
+	for _, p := range r.proxies {
+		b.Write(p.log.Bytes())
+	}
+	return b.String()
+}
+
 func (r *rig) cookie(m mode) string {
 	if !m.cookie {
 		return ""
@@ -173,9 +182,8 @@ var wrkResult = regexp.MustCompile(`(?m)^\s*(\d+) requests in ([\d.]+)(ms|s|m),`
 // saturate runs wrk with 64 connections and returns requests a second and the agent's
 // processor time for each request.
 func (r *rig) saturate(ctx context.Context, m mode, d time.Duration) (rate float64, cpu time.Duration, err error) {
-	check := Rate{Addr: r.addr[m.proxy], Request: request(m.host, r.cookie(m)), Conns: 1, Rate: 100, Status: m.status}
-	if _, err := check.Run(ctx, 50*time.Millisecond); err != nil {
-		return 0, 0, fmt.Errorf("%s: %w", m.name, err)
+	if err := r.answers(ctx, m); err != nil {
+		return 0, 0, fmt.Errorf("%s: %w\n%s", m.name, err, r.logs())
 	}
 	args := []string{"-t1", "-c64", "-d" + strconv.FormatFloat(d.Seconds(), 'f', -1, 64) + "s", "-H", "Host: " + m.host,
 		"-H", "Accept: text/html,*/*;q=0.8", "-H", "Sec-Fetch-Mode: navigate", "-H", "Sec-Fetch-Dest: document"}
@@ -199,6 +207,19 @@ func (r *rig) saturate(ctx context.Context, m mode, d time.Duration) (rate float
 		return 0, 0, err
 	}
 	return requests / elapsed.Seconds(), time.Duration(float64(after-before) / requests), nil
+}
+
+// answers waits until a mode is answered as it should be: HAProxy may not have found its
+// agent yet.
+func (r *rig) answers(ctx context.Context, m mode) (err error) {
+	check := Rate{Addr: r.addr[m.proxy], Request: request(m.host, r.cookie(m)), Conns: 1, Rate: 100, Status: m.status}
+	for range 20 {
+		if _, err = check.Run(ctx, 50*time.Millisecond); err == nil || ctx.Err() != nil {
+			return err
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+	return err
 }
 
 func cpuOf(p *proc) (time.Duration, error) {

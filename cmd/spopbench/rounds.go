@@ -39,7 +39,7 @@ func compareAgents(ctx context.Context, p programs, pl plan, series string) ([]S
 	got := map[string]*figures{}
 	for _, m := range modes() {
 		got[m.name] = &figures{}
-		if _, _, err := r.saturate(ctx, m, pl.each/4); err != nil { // warm up
+		if _, _, err := r.saturate(ctx, m, time.Second); err != nil { // warm up
 			return nil, err
 		}
 	}

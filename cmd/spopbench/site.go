@@ -79,7 +79,7 @@ func usersFile() []byte {
 // returns what to hand to haproxy -f, in order. With an empty spoe there is no filter.
 func (s site) frontend(name, listen, postern, spoe string) ([]string, error) {
 	global := s.path(name + "-global.cfg")
-	if err := os.WriteFile(global, []byte("global\n    nbthread 1\n    maxconn 4096\n    stats socket "+s.path(name+".sock")+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(global, []byte("global\n    nbthread 1\n    log stderr format raw local0 err\n    maxconn 4096\n"), 0o600); err != nil {
 		return nil, err
 	}
 	files := []string{global}
