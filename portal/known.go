@@ -26,12 +26,8 @@ const (
 // knownMark says, under the server's key, that a user has signed in with a browser, with
 // the password that he has now.
 func (s *Server) knownMark(browser, user string) string {
-	version := ""
-	if s.Password != nil {
-		version, _ = s.Password.Version(user)
-	}
 	m := hmac.New(sha256.New, s.Key)
-	m.Write([]byte("postern portal known browser 2\x00" + browser + "\x00" + version + "\x00" + user))
+	m.Write([]byte("postern portal known browser 2\x00" + browser + "\x00" + s.version(user) + "\x00" + user))
 	return base64.RawURLEncoding.EncodeToString(m.Sum(nil)[:16])
 }
 

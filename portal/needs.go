@@ -25,6 +25,9 @@ type Letters interface {
 // Passwords changes passwords. users.File is one.
 type Passwords interface {
 	SetPassword(ctx context.Context, name, password string) error
+	// ReplacePassword is SetPassword when the password still has that version, and
+	// users.ErrChanged when it has not.
+	ReplacePassword(ctx context.Context, name, password, version string) error
 	// Version changes whenever the password does; ok is false when there is no such user
 	// or he is disabled. It is no secret, but nobody needs to see it.
 	Version(name string) (version string, ok bool)

@@ -61,10 +61,15 @@ func (s *site) takePassword(v *visit) error {
 		b.Problem = v.words.say("password.same")
 		return s.passwordForm(v, http.StatusUnprocessableEntity, b)
 	}
-	if _, err := s.prove(v, user, old); err != nil {
+	version := s.version(user)
+	_, err = s.prove(v, user, old)
+	if err == nil {
+		err = s.changePassword(v, user, password, version)
+	}
+	if err != nil {
 		return s.refusePassword(v, b, err)
 	}
-	return s.changePassword(v, user, password)
+	return s.notice(v, notice{Title: "password.done_title", Text: "password.done_text", Link: pageSettings, LinkText: "password.done_link"})
 }
 
 // refusePassword shows the form again after a wrong old password.
@@ -75,7 +80,8 @@ func (s *site) refusePassword(v *visit, b newPasswordBody, err error) error {
 	case errors.As(err, &wait):
 		b.Say, b.Wait = "signin.wait", wait.Seconds
 		v.c.Set(fiber.HeaderRetryAfter, strconv.Itoa(wait.Seconds))
-	case errors.Is(err, users.ErrBadCredentials):
+	case errors.Is(err, users.ErrBadCredentials), errors.Is(err, users.ErrChanged):
+		code = http.StatusUnauthorized
 		b.Say = "password.wrong_old"
 		s.note(v, journal.Event{Kind: journal.StepUpFailed, User: v.user(), Factor: policy.Password.String(), Reason: "wrong"})
 	default:
@@ -85,25 +91,31 @@ func (s *site) refusePassword(v *visit, b newPasswordBody, err error) error {
 	return s.passwordForm(v, code, b)
 }
 
-// changePassword sets the password and leaves the visitor's session as the only one,
-// under a new token.
-func (s *site) changePassword(v *visit, user, password string) error {
+// changePassword sets the password, when it is still the one that was proved, and leaves
+// the visitor's session as the only one, under a new token.
+func (s *site) changePassword(v *visit, user, password, version string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), passwordTimeout)
 	defer cancel()
-	if err := s.Password.SetPassword(ctx, user, password); err != nil {
+	if err := s.Password.ReplacePassword(ctx, user, password, version); err != nil {
 		return err
 	}
-	if err := s.raise(v, policy.Password); err != nil {
-		return errors.Join(err, s.signOutAll(v, user, ""))
-	}
-	if err := s.signOutAll(v, user, v.session.ID); err != nil {
-		return err
-	}
-	s.remember(v, user)
 	s.log().Info("password changed", "rid", v.id, "addr", v.addr.String(), "user", user, "session", v.session.ID)
 	s.note(v, journal.Event{Kind: journal.PasswordChanged, User: user})
 	s.letterPassword(v, user)
-	return s.notice(v, notice{Title: "password.done_title", Text: "password.done_text", Link: pageSettings, LinkText: "password.done_link"})
+	s.remember(v, user)
+	if err := s.raise(v, policy.Password); err != nil {
+		return errors.Join(err, s.signOutAll(v, user, ""))
+	}
+	return s.signOutAll(v, user, v.session.ID)
+}
+
+// version is that of a user's password, "" where there is none that is kept here.
+func (s *Server) version(user string) string {
+	if s.Password == nil {
+		return ""
+	}
+	version, _ := s.Password.Version(user)
+	return version
 }
 
 // wellKnown is /.well-known/change-password, by which password managers find the page

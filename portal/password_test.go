@@ -1,12 +1,14 @@
 package portal
 
 import (
+	"context"
 	"net/http"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"postern/agent/session"
 	"postern/portal/journal"
 )
 
@@ -52,7 +54,7 @@ func TestChangeOfPassword(t *testing.T) {
 	if strings.Contains(h.log.String(), newPassword) || strings.Contains(done.Body, newPassword) {
 		t.Error("the new password is in the log or on the page")
 	}
-	wantEvents(t, h, "bob", journal.SignIn, journal.SignInFailed, journal.PasswordChanged, journal.Revoked, journal.StepUpFailed, journal.SignIn, journal.SignIn)
+	wantEvents(t, h, "bob", journal.SignIn, journal.SignInFailed, journal.Revoked, journal.PasswordChanged, journal.StepUpFailed, journal.SignIn, journal.SignIn)
 }
 
 func TestChangeOfPasswordIsALetter(t *testing.T) {
@@ -156,5 +158,32 @@ func TestThreat32SlipsAndNewPasswordsAreNotLogged(t *testing.T) {
 		if strings.Contains(e.Detail+e.Reason, slip[:30]) || strings.Contains(e.Detail, newPassword) {
 			t.Errorf("the journal holds a secret: %+v", e)
 		}
+	}
+}
+
+// late makes sessions only after something else has happened.
+type late struct {
+	Sessions
+	first func()
+}
+
+func (l *late) Create(ctx context.Context, s session.Session, old string) (string, session.Session, error) {
+	l.first()
+	return l.Sessions.Create(ctx, s, old)
+}
+
+// TestThreat26ASignInDoesNotSlipThroughAChange: who proved the old password just before
+// it was changed gets no session just after.
+func TestThreat26ASignInDoesNotSlipThroughAChange(t *testing.T) {
+	slow := &late{first: func() {}}
+	h := openHouse(t, func(s *Server) { slow.Sessions, s.Sessions = s.Sessions, slow })
+	slow.first = func() { must(t, h.users.SetPassword(t.Context(), "bob", newPassword)) }
+	b := h.browser()
+	b.signIn("", "bob", "builder").want(t, http.StatusForbidden)
+	if b.session("auth.example.com") != "" {
+		t.Error("a cookie was set")
+	}
+	if left, err := h.table.List(t.Context(), session.Filter{User: "bob"}); err != nil || len(left) != 0 {
+		t.Errorf("sessions left: %+v, %v", left, err)
 	}
 }

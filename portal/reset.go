@@ -15,6 +15,7 @@ import (
 	"postern/agent/session"
 	"postern/portal/factor"
 	"postern/portal/journal"
+	"postern/portal/users"
 )
 
 // The pages of somebody who cannot sign in.
@@ -144,7 +145,7 @@ func (s *site) resetNewForm(v *visit, code int, b newPasswordBody) error {
 
 // resetGone says that a link cannot be used, and offers another.
 func (s *site) resetGone(v *visit, err error) error {
-	if errors.Is(err, factor.ErrInvalid) || errors.Is(err, factor.ErrExpired) || errors.Is(err, factor.ErrSpent) {
+	if errors.Is(err, factor.ErrInvalid) || errors.Is(err, factor.ErrExpired) || errors.Is(err, factor.ErrSpent) || errors.Is(err, users.ErrChanged) {
 		s.log().Info("reset link refused", "rid", v.id, "addr", v.addr.String(), "reason", err.Error())
 		return s.notice(v, notice{Status: http.StatusGone, Title: "reset.gone_title", Text: "reset.gone_text", Link: pageReset, LinkText: "reset.again"})
 	}
@@ -159,6 +160,7 @@ func (s *site) takeResetNew(v *visit) error {
 	if err != nil {
 		return s.resetGone(v, err)
 	}
+	version := s.version(name)
 	b := newPasswordBody{Username: name, Slip: slip}
 	if !v.checkToken(s.Server, "", v.user()) {
 		b.Say = "error.expired"
@@ -178,16 +180,16 @@ func (s *site) takeResetNew(v *visit) error {
 	if name, err = s.Factors.Tokens.SpendReset(ctx, slip, s.Password.Version, s.now()); err != nil {
 		return s.resetGone(v, err)
 	}
-	if err := s.Password.SetPassword(ctx, name, password); err != nil {
-		return err
-	}
-	if err := s.signOutAll(v, name, ""); err != nil {
-		return err
+	if err := s.Password.ReplacePassword(ctx, name, password, version); err != nil {
+		return s.resetGone(v, err)
 	}
 	s.guesses.forgive(subjectUser(s.Users.Canonical(name)))
 	s.log().Info("password reset", "rid", v.id, "addr", v.addr.String(), "user", name)
 	s.note(v, journal.Event{Kind: journal.PasswordReset, User: name})
 	s.letterPassword(v, name)
+	if err := s.signOutAll(v, name, ""); err != nil {
+		return err
+	}
 	return s.notice(v, notice{Title: "resetnew.done_title", Text: "resetnew.done_text", Link: "/", LinkText: "signin.submit"})
 }
 

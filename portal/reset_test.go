@@ -88,7 +88,7 @@ func TestResetByALink(t *testing.T) {
 	if all := h.settled(3); !strings.Contains(all[2], "Subject: Your password for Postern was changed") {
 		t.Errorf("the letter about the change: %q", all[2])
 	}
-	wantEvents(t, h, "alice", journal.SignIn, journal.SignInFailed, journal.PasswordReset, journal.Revoked, journal.ResetAsked, journal.SignIn)
+	wantEvents(t, h, "alice", journal.SignIn, journal.SignInFailed, journal.Revoked, journal.PasswordReset, journal.ResetAsked, journal.SignIn)
 }
 
 // TestThreat34ResetTellsNothing: whoever asks cannot learn who exists, who is disabled and

@@ -69,7 +69,7 @@ func (s *site) showSignIn(v *visit) error {
 	case stepEnrol:
 		return v.leave(v.goal(pageFactors))
 	case stepNoSecond:
-		return s.render(v, secondPage(v))
+		return s.secondPage(v)
 	case stepDenied:
 		return s.render(v, page{Name: "denied", Status: http.StatusForbidden, Title: "denied.title", Body: v.session})
 	case stepDone:
@@ -202,7 +202,7 @@ func (s *site) refuse(v *visit, b signInBody, err error) error {
 // begin makes the session of a user who proved a first factor, and sets its cookie. A
 // session that the browser had is ended in the same stroke.
 func (s *site) begin(v *visit, u users.User, f policy.Factor, level policy.Level, remember bool) error {
-	now := s.now()
+	now, version := s.now(), s.version(u.Name)
 	remember = remember && s.Cookie.RememberMe > 0
 	fresh := session.Session{
 		Domain: v.host.Name, User: u.Name, Name: u.DisplayName, Groups: u.Groups,
@@ -220,6 +220,10 @@ func (s *site) begin(v *visit, u users.User, f policy.Factor, level policy.Level
 	token, created, err := s.Sessions.Create(ctx, fresh, v.token)
 	if err != nil {
 		return errors.Join(errNoSessions, err)
+	}
+	if s.version(u.Name) != version { // set anew meanwhile, when this session was not there to be ended
+		_, err := s.Sessions.Revoke(ctx, session.Filter{ID: created.ID})
+		return errors.Join(errEnded, err)
 	}
 	if v.doubled {
 		v.expire(s.Cookie.Cookie)

@@ -16,16 +16,20 @@ import (
 // SetPassword replaces a user's password, by canonical name; the file is rewritten
 // atomically and keeps comments and order. Errors: ErrNotFound, ErrPassword, ErrBusy.
 func (f *File) SetPassword(ctx context.Context, name, password string) error {
-	return f.setPassword(ctx, name, password, nil)
+	return f.setPassword(ctx, name, password, "")
 }
 
-// ReplacePassword is SetPassword for the holder of a PasswordMark: when the password has
+// ReplacePassword is SetPassword for the holder of a Version: when the password has
 // changed since, the answer is ErrChanged and nothing happens.
-func (f *File) ReplacePassword(ctx context.Context, name, password string, mark Mark) error {
-	return f.setPassword(ctx, name, password, &mark)
+func (f *File) ReplacePassword(ctx context.Context, name, password, version string) error {
+	if version == "" {
+		return ErrChanged
+	}
+	return f.setPassword(ctx, name, password, version)
 }
 
-func (f *File) setPassword(ctx context.Context, name, password string, mark *Mark) error {
+// setPassword replaces the password of a version, or whichever it is when version is "".
+func (f *File) setPassword(ctx context.Context, name, password, version string) error {
 	if err := checkPassword(password); err != nil {
 		return err
 	}
@@ -37,7 +41,7 @@ func (f *File) setPassword(ctx context.Context, name, password string, mark *Mar
 		return err
 	}
 	return f.change(ctx, name, func(a *account) (string, error) {
-		if mark != nil && a.mark() != *mark {
+		if version != "" && a.version() != version {
 			return "", ErrChanged
 		}
 		a.hash = hash

@@ -205,30 +205,19 @@ func (f *File) List() []User {
 // number sees the new users.
 func (f *File) Epoch() uint64 { return f.users().epoch }
 
-// Mark stands for one state of one user's password.
-type Mark [sha256.Size]byte
-
-// PasswordMark returns a value that changes whenever the user's password is set, even to
-// the same one. A link that resets the password is bound to it; see ReplacePassword.
-func (f *File) PasswordMark(name string) (mark Mark, ok bool) {
-	a := f.users().names[name]
-	if a == nil {
-		return mark, false
-	}
-	return a.mark(), true
-}
-
-func (a *account) mark() Mark {
-	return sha256.Sum256([]byte("postern password mark\x00" + a.Name + "\x00" + a.hash.text))
-}
-
-// Version changes whenever the user's password does. It has a constant length and says
-// nothing about the password; ok is false when there is no such user or he is disabled.
+// Version changes whenever the user's password is set, even to the same one. It has a
+// constant length and says nothing about the password; ok is false when there is no such
+// user or he is disabled. A link that resets the password is bound to it; see
+// ReplacePassword.
 func (f *File) Version(name string) (version string, ok bool) {
 	a := f.users().names[name]
 	if a == nil || a.Disabled {
 		return "", false
 	}
-	mark := a.mark()
-	return hex.EncodeToString(mark[:16]), true
+	return a.version(), true
+}
+
+func (a *account) version() string {
+	sum := sha256.Sum256([]byte("postern password mark\x00" + a.Name + "\x00" + a.hash.text))
+	return hex.EncodeToString(sum[:16])
 }

@@ -201,10 +201,10 @@ func TestThreat45ResetLink(t *testing.T) {
 	f := open(t, people())
 	f.cheap = nil // salts are random
 	ctx := deadline(t)
-	mark, ok := f.PasswordMark("alice")
-	other, _ := f.PasswordMark("bob")
+	mark, ok := f.Version("alice")
+	other, _ := f.Version("bob")
 	if !ok || mark == other {
-		t.Fatal("marks do not tell users apart")
+		t.Fatal("versions do not tell users apart")
 	}
 	if err := f.ReplacePassword(ctx, "bob", "by the link of alice", mark); !errors.Is(err, ErrChanged) {
 		t.Errorf("a link for alice at bob: %v", err)
@@ -217,10 +217,22 @@ func TestThreat45ResetLink(t *testing.T) {
 	if (one == nil) == (two == nil) || !errors.Is(errors.Join(one, two), ErrChanged) {
 		t.Errorf("two uses of one link: %v and %v", one, two)
 	}
-	if now, _ := f.PasswordMark("alice"); now == mark {
-		t.Error("the same password again has the same mark")
+	if now, _ := f.Version("alice"); now == mark {
+		t.Error("the same password again has the same version")
 	}
-	if _, ok := f.PasswordMark("mallory"); ok {
-		t.Error("nobody has a mark")
+	if err := f.ReplacePassword(ctx, "alice", "by nobody's link", ""); !errors.Is(err, ErrChanged) {
+		t.Errorf("a link without a version: %v", err)
+	}
+	if err := f.SetDisabled(ctx, "bob", true); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := f.Version("bob"); ok {
+		t.Error("who is disabled has a version")
+	}
+	if len(mark) != len(other) || len(mark) != 32 {
+		t.Errorf("versions %q and %q", mark, other)
+	}
+	if _, ok := f.Version("mallory"); ok {
+		t.Error("nobody has a version")
 	}
 }
