@@ -68,6 +68,11 @@ func (c Config) Validate() error {
 	return errors.Join(faults...)
 }
 
+// drain is how long connections have to fall silent at the end. A busy one never does;
+// meanwhile nobody accepts, and a HAProxy whose health checks go unanswered for long
+// stops to ask.
+const drain = time.Second
+
 // Server is the agent. A number of Config that is zero is that of DefaultConfig.
 type Server struct {
 	Config   Config
@@ -84,7 +89,7 @@ type Server struct {
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	h := newHandler(s)
 	stop := h.slow.start(s.Config.Workers)
-	err := (&spop.Server{Handler: h, Log: s.Log}).Serve(ctx, ln)
+	err := (&spop.Server{Handler: h, Log: s.Log, Drain: drain}).Serve(ctx, ln)
 	stop()
 	return err
 }

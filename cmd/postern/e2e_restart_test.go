@@ -26,7 +26,7 @@ func TestE2E09RestartUnderLoad(t *testing.T) {
 			way, total = "socket activation", 20_000
 		}
 		t.Run(strings.ReplaceAll(way, " ", "_"), func(t *testing.T) {
-			eachWorld(t, worldOptions{handed: handed, timeout: "10s"}, func(t *testing.T, w *world) {
+			eachWorld(t, worldOptions{handed: handed, timeout: "10s", base: "    log-format \"%tr %ST err=%[var(txn.postern.err)] ms=%[var(txn.postern.ms)]\"\n"}, func(t *testing.T, w *world) {
 				token := w.session(t, "alice")
 				request := "GET /x HTTP/1.1\nHost: app.example.com\nAccept: text/html\nCookie: __Secure-postern=" + token + "\n\n"
 				var sent, failed atomic.Int64
@@ -68,11 +68,22 @@ func TestE2E09RestartUnderLoad(t *testing.T) {
 					return true
 				})
 				if handed && w.form == haproxy.Block && failed.Load() != 0 {
-					t.Errorf("%d requests failed, want none", failed.Load())
+					t.Errorf("%d requests failed, want none; HAProxy logged\n%s", failed.Load(), strings.Join(notable(w.Log()), "\n"))
 				}
 			})
 		})
 	}
+}
+
+// notable are the first lines of HAProxy's log that tell of failures.
+func notable(log string) []string {
+	var lines []string
+	for line := range strings.Lines(log) {
+		if (strings.Contains(line, " 503 ") || strings.Contains(line, "DOWN") || strings.Contains(line, "SPOE")) && len(lines) < 60 {
+			lines = append(lines, strings.TrimSpace(line))
+		}
+	}
+	return lines
 }
 
 // measured logs a figure, and adds it to the file that POSTERN_MEASURED names: go test
