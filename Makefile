@@ -22,7 +22,8 @@ test: setup ## everything the tests need, then vet and all tests with the race d
 	PATH="$(CACHE)/haproxy-3.2:$$PATH" POSTERN_MEASURED="$(CURDIR)/bin/measured" go test -race -timeout 20m -parallel 4 ./...
 	@sort bin/measured 2>/dev/null || echo "(from the cache: nothing measured anew)"
 
-setup: haproxy ## what the tests need: three HAProxy series, Chromium
+setup: haproxy ## what the tests need: three HAProxy series, Chromium, axe-core
+	@testdata/axe.sh
 	@command -v chromium >/dev/null || { \
 		echo "Chromium is missing: installing Debian's chromium"; \
 		$(SUDO) apt-get update -q && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends chromium; }
