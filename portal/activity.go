@@ -43,6 +43,8 @@ func (s *site) showActivity(v *visit) error {
 		switch e.Kind {
 		case journal.FactorAdded, journal.FactorRemoved, journal.FactorRenamed, journal.FactorSuspicious:
 			row.About = e.Detail
+		case journal.CodesMade, journal.CodeUsed:
+			row.How = "" // What says it
 		}
 		b.Rows = append(b.Rows, row)
 	}

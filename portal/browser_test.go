@@ -138,8 +138,10 @@ func TestChromiumNiceties(t *testing.T) {
 func TestThreat67ChromiumKeepsThePolicy(t *testing.T) {
 	h := openHouse(t)
 	w := h.chromium()
+	w.unconditional()
+	w.plugIn()
 	c := w.watch()
-	for _, scene := range scenes {
+	for _, scene := range scenes(h) {
 		scene.way(w)
 		c.none(t, scene.name)
 	}

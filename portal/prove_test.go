@@ -11,6 +11,7 @@ import (
 
 	"postern/agent/policy"
 	"postern/agent/session"
+	"postern/portal/factor"
 	"postern/portal/journal"
 )
 
@@ -352,4 +353,27 @@ func TestMaxAge(t *testing.T) {
 	b.get(auth+"/?rd="+pay).wantRedirect(t, proveQuery(pay))
 	b.get(auth+"/?rd="+url.QueryEscape(bank)).wantRedirect(t, bank)
 	b.prove(proveQuery(pay), app.next()).wantRedirect(t, pay)
+}
+
+// TestNoSecondFactorToBeHad: the page says why nothing leads further.
+func TestNoSecondFactorToBeHad(t *testing.T) {
+	h, clock, _, _ := enrolled(t, withRule(policy.Rule{Domain: policy.List{"vault.example.com"}, Policy: policy.TwoFactor, Factors: policy.List{"webauthn"}}),
+		func(s *Server) { s.Factors.WebAuthn = nil })
+	b := h.browser()
+	b.signIn("?rd=https://vault.example.com/", "bob", "builder")
+	b.get(auth+"/?rd=https://vault.example.com/").want(t, http.StatusForbidden, "vault.example.com asks for a second factor", "Yours is not of the kind that is asked for.")
+	// Not even an offer that would lead nowhere: recovery codes do not make a passkey.
+	b.get(auth+"/prove?rd=https://vault.example.com/").want(t, http.StatusSeeOther)
+
+	none := openHouse(t, func(s *Server) { s.Factors.TOTP, s.Factors.WebAuthn = nil, nil })
+	b = none.browser()
+	b.signIn("", "bob", "builder")
+	b.get(auth+"/?rd="+url.QueryEscape(bank)).want(t, http.StatusForbidden, "bank.example.com asks for a second factor", "None is set up for your account yet.")
+	b.get(auth+pageFactors).want(t, http.StatusOK, "Second factors cannot be set up here.")
+
+	// A passkey of the other portal is a second factor, but not one that works here.
+	must(t, none.db.AddFactor(t.Context(), factor.Record{Device: factor.Device{ID: "x", Kind: factor.KindWebAuthn, User: "bob", Name: "Key",
+		Site: "login.example.org", Created: clock.now()}, Sealed: []byte("x")}, 0))
+	b.get(auth+pageSettings).want(t, http.StatusForbidden, "This part of your account asks for your second factor.", "Yours works on another address of this site only.")
+	b.get(auth+"/?rd="+url.QueryEscape(bank)).want(t, http.StatusForbidden, "works on another address of this site only")
 }

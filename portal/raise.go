@@ -140,12 +140,29 @@ func (s *site) gate(v *visit, page string) (ok bool, err error) {
 	case stepPassword:
 		return false, v.leave(v.goal("/"))
 	case stepNoSecond, stepEnrol:
-		return false, s.render(v, secondPage(v))
+		return false, s.secondPage(v)
 	}
 	return false, errRules
 }
 
+// secondBody is what the page shows that can lead no further.
+type secondBody struct {
+	Session *session.Session
+	Why     sentence
+}
+
 // secondPage says that a second factor is asked for and none can be had here.
-func secondPage(v *visit) page {
-	return page{Name: "second", Status: http.StatusForbidden, Title: "second.title", Body: v.session}
+func (s *site) secondPage(v *visit) error {
+	h, err := s.having(v)
+	if err != nil {
+		return err
+	}
+	b := secondBody{Session: v.session, Why: "second.none"}
+	switch {
+	case len(h.Second) > 0:
+		b.Why = "second.kind"
+	case h.Any:
+		b.Why = "second.elsewhere"
+	}
+	return s.render(v, page{Name: "second", Status: http.StatusForbidden, Title: "second.title", Body: b})
 }

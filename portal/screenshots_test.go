@@ -3,6 +3,7 @@ package portal
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -21,12 +22,19 @@ var shots = []struct {
 	{"zoom-400", 320, 256, "light"}, // 1280 by 1024 at 400 %, WCAG 1.4.10
 }
 
-// scenes are all pages with the way that leads there, in an order in which one browser
-// can visit them.
-var scenes = []struct {
+// scene is a page with the way that leads there.
+type scene struct {
 	name string
 	way  func(*window)
-}{
+}
+
+// scenes are all pages, in an order in which one browser can visit them.
+func scenes(h *house) []scene {
+	return slices.Concat(signInScenes, factorScenes(h), ownScenes(h), endScenes(h))
+}
+
+// signInScenes end with alice signed in.
+var signInScenes = []scene{
 	{"signin", func(w *window) { w.open(auth + "/?rd=https://wiki.example.com/") }},
 	{"signin-note", func(w *window) { w.open(auth + "/?rd=https://evil.test/") }},
 	{"signin-wrong", func(w *window) {
@@ -42,10 +50,6 @@ var scenes = []struct {
 		w.signIn("alice", "wonderland")
 	}},
 	{"denied", func(w *window) { w.open(auth + "/?rd=https://secret.example.com/") }},
-	{"second", func(w *window) { w.open(auth + "/?rd=https://bank.example.com/") }},
-	{"signout", func(w *window) { w.open(auth + "/signout") }},
-	{"signedout", func(w *window) { w.press("main .go") }},
-	{"error", func(w *window) { w.open(auth + "/nowhere") }},
 }
 
 const auth = "https://auth.example.com"
@@ -58,8 +62,11 @@ func TestScreenshots(t *testing.T) {
 		t.Skip("POSTERN_SCREENSHOTS names no folder")
 	}
 	must(t, os.MkdirAll(dir, 0o755))
-	w := openHouse(t).chromium()
-	for _, scene := range scenes {
+	h := openHouse(t)
+	w := h.chromium()
+	w.unconditional()
+	w.plugIn()
+	for _, scene := range scenes(h) {
 		scene.way(w)
 		w.shoot(dir, scene.name)
 	}

@@ -33,7 +33,10 @@ for (const form of document.querySelectorAll("form[data-once]")) {
     if (form.dataset.sent) { event.preventDefault(); return; }
     form.dataset.sent = "yes";
     form.setAttribute("aria-busy", "true");
-    for (const button of form.querySelectorAll("[type=submit]")) button.disabled = true;
+    for (const button of form.querySelectorAll("[type=submit]")) {
+      // What a disabled button says is not sent.
+      if (button !== event.submitter || !button.name) button.disabled = true;
+    }
   });
   window.addEventListener("pageshow", () => {
     delete form.dataset.sent;
@@ -54,6 +57,16 @@ for (const menu of document.querySelectorAll("details.languages")) {
 for (const button of document.querySelectorAll("[data-print]")) {
   button.hidden = false;
   button.addEventListener("click", () => window.print());
+}
+
+// Copy a text.
+for (const button of document.querySelectorAll("[data-copy]")) {
+  if (!navigator.clipboard) continue;
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(document.querySelector(button.dataset.copy).textContent.replace(/ /g, ""));
+    button.textContent = button.dataset.copied;
+  });
 }
 
 // Times as the browser's owner writes them, where he is.
