@@ -26,6 +26,8 @@ func (t terminal) explainCommand() *cli.Command {
 			&cli.StringFlag{Name: "user", Usage: "as `USER` of the users file"},
 			&cli.StringFlag{Name: "groups", Usage: "as a member of `GROUPS`, with commas between; then the user need not exist"},
 			&cli.IntFlag{Name: "level", Value: 1, Usage: "what --user has proved: 1 one factor, 2 two factors; 0 nothing"},
+			&cli.StringFlag{Name: "factor", Usage: "that two factors were proved with `FACTOR`: totp, webauthn, recovery or certificate; totp when not said"},
+			&cli.DurationFlag{Name: "age", Usage: "that what was proved was proved `DURATION` ago, for rules with max_age"},
 			&cli.StringFlag{Name: "method", Value: "GET", Usage: "with `METHOD`"},
 			&cli.StringFlag{Name: "ip", Usage: "from `ADDRESS`"},
 		},
@@ -177,10 +179,8 @@ func (t terminal) subjectOf(c *cli.Context, cfg *config.Config) (policy.Subject,
 	if name == "" {
 		sub.User = somebody
 	}
-	now := time.Now().Unix()
-	sub.Proofs[policy.Password] = now
-	if level == 2 {
-		sub.Proofs[policy.TOTP] = now
+	if err := prove(&sub, c.String("factor"), c.Duration("age")); err != nil {
+		return policy.Subject{}, err
 	}
 	if c.IsSet("groups") {
 		for g := range strings.SplitSeq(c.String("groups"), ",") {
@@ -206,4 +206,26 @@ func (t terminal) subjectOf(c *cli.Context, cfg *config.Config) (policy.Subject,
 	}
 	sub.User, sub.Groups = u.Name, u.Groups
 	return sub, nil
+}
+
+// prove gives a subject the proofs of its level, some time ago.
+func prove(sub *policy.Subject, second string, ago time.Duration) error {
+	if ago < 0 {
+		return usage("explain: --age %v is in the future", ago)
+	}
+	at := time.Now().Add(-ago).Unix()
+	sub.Proofs[policy.Password] = at
+	if sub.Level < policy.LevelTwo {
+		if second != "" {
+			return usage("explain: --factor says what the second factor was; it needs --level 2")
+		}
+		return nil
+	}
+	for _, f := range []policy.Factor{policy.TOTP, policy.WebAuthn, policy.Recovery, policy.Certificate} {
+		if f.String() == second || second == "" {
+			sub.Proofs[f] = at
+			return nil
+		}
+	}
+	return usage("explain: --factor %q is none of totp, webauthn, recovery and certificate", second)
 }
