@@ -49,6 +49,7 @@ func (c *control) serve(ctx context.Context, ln net.Listener) error {
 		waiting, err := c.main.Reload()
 		reply(w, waiting, err)
 	})
+	c.main.desk().handle(mux)
 
 	srv := &http.Server{
 		Handler:           http.MaxBytesHandler(mux, maxControl),

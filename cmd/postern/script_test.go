@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"net"
@@ -10,6 +11,9 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"postern/portal/factor"
+	"postern/store"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden parts of the scripts")
@@ -36,11 +40,13 @@ func TestScript(t *testing.T) {
 			}
 			env.Defer(func() { os.RemoveAll(short) })
 			env.Setenv("SOCK", short)
+			env.Setenv("TZ", "UTC")
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"listens": listens,
 			"mode":    mode,
+			"factor":  addFactor,
 		},
 		Condition: func(cond string) (bool, error) { return cond == "haproxy" && haproxyInstalled(), nil },
 	})
@@ -78,4 +84,19 @@ func mode(ts *testscript.TestScript, neg bool, args []string) {
 	if (got == args[0]) == neg {
 		ts.Fatalf("%s has mode %s", filepath.Base(args[1]), got)
 	}
+}
+
+// addFactor puts a device into the store of a postern that does not run: factor USER KIND ID NAME.
+func addFactor(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 4 {
+		ts.Fatalf("usage: factor USER KIND ID NAME")
+	}
+	s, err := store.Open(context.Background(), "sqlite:"+ts.MkAbs("postern.db"))
+	ts.Check(err)
+	d := factor.Device{User: args[0], Kind: factor.Kind(args[1]), ID: args[2], Name: args[3], Created: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
+	if d.Kind == factor.KindWebAuthn {
+		d.Site = "auth.example.com"
+	}
+	ts.Check(s.AddFactor(context.Background(), factor.Record{Device: d, Lookup: []byte(args[2]), Sealed: []byte("sealed")}, 9))
+	ts.Check(s.Close())
 }

@@ -47,6 +47,8 @@ func (t terminal) userCommand() *cli.Command {
 				return f.Remove(ctx, name)
 			}),
 			{Name: "list", Usage: "list the users", Flags: []cli.Flag{configFlag(), outputFlag()}, Action: t.userList},
+			t.userFactorsCommand(),
+			t.userRecoveryCommand(),
 		},
 	}
 }
@@ -154,6 +156,11 @@ func (t terminal) userEdit(c *cli.Context, done string, edit func(context.Contex
 	}
 	if err := follow(c.Context, cfg, signOut, name); err != nil {
 		return err
+	}
+	if done == "deleted" {
+		if err := forget(c.Context, cfg, name); err != nil {
+			return err
+		}
 	}
 	fmt.Fprintf(t.Stdout, "%s %s\n", name, done)
 	return nil
