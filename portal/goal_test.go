@@ -69,6 +69,36 @@ func TestWays(t *testing.T) {
 	}
 }
 
+// TestEnrols: what somebody could set up to get further.
+func TestEnrols(t *testing.T) {
+	config := houseRules()
+	config.Rules = append(config.Rules, policy.Rule{Domain: policy.List{"vault.example.com"}, Policy: policy.TwoFactor, Factors: policy.List{"webauthn"}})
+	rules, err := policy.Compile(houseDomains(), config)
+	must(t, err)
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	s := &session.Session{User: "bob", Level: policy.LevelOne}
+	s.Proofs[policy.Password] = now.Unix()
+	both := []policy.Factor{policy.WebAuthn, policy.TOTP}
+	to := func(host string) target { return parseTarget("https://"+host+".example.com/", "GET", "example.com") }
+	for _, tt := range []struct {
+		why  string
+		at   place
+		want []policy.Factor
+	}{
+		{"who has none takes either to the bank", place{Session: s, Target: to("bank"), Having: having{Enrol: both}}, both},
+		{"the vault takes a passkey", place{Session: s, Target: to("vault"), Having: having{Enrol: both}}, both[:1]},
+		{"so does it from who has an app", place{Session: s, Target: to("vault"), Having: having{Any: true, Second: both[1:], Enrol: both}}, both[:1]},
+		{"nothing for the vault where there are no passkeys", place{Session: s, Target: to("vault"), Having: having{Enrol: both[1:]}}, nil},
+		{"who has one elsewhere cannot set up another", place{Session: s, Target: to("bank"), Having: having{Any: true, Enrol: both}}, nil},
+		{"nothing to see one's own pages", place{Session: s, Page: pageFactors, Having: having{Enrol: both}}, nil},
+		{"nothing for what is denied", place{Session: s, Target: to("admin"), Having: having{}}, nil},
+	} {
+		if got := enrols(rules, tt.at, now); !slices.Equal(got, tt.want) {
+			t.Errorf("%s: %v, want %v", tt.why, got, tt.want)
+		}
+	}
+}
+
 // TestThreat42StepUpIsNotMetByAWeakerProof: what opens a sensitive page is fresh and of
 // the person's own strength.
 func TestThreat42StepUpIsNotMetByAWeakerProof(t *testing.T) {

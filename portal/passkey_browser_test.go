@@ -265,8 +265,8 @@ func TestChromiumPasskeysThatDoNotDo(t *testing.T) {
 	w.wantText("#problem", "This passkey is not known here. It may have been removed.")
 }
 
-// TestChromiumPasskeyOfSomebodyShutOut: a passkey does not let in who is disabled.
-func TestChromiumPasskeyOfSomebodyShutOut(t *testing.T) {
+// TestThreat31ChromiumPasskeyOfSomebodyShutOut: a passkey does not let in who is disabled.
+func TestThreat31ChromiumPasskeyOfSomebodyShutOut(t *testing.T) {
 	h := openHouse(t)
 	w := h.chromium()
 	w.unconditional()

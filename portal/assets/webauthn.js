@@ -66,7 +66,14 @@
           case "NotSupportedError": case "ConstraintError": tell("unsupported"); break;
           default: tell("failed");
         }
+        offer();
       }
+    };
+
+    // The browser's own list in the user name field, where it has one.
+    const offer = async () => {
+      if (!("conditional" in form.dataset) || !PublicKeyCredential.isConditionalMediationAvailable) return;
+      if (await PublicKeyCredential.isConditionalMediationAvailable()) run(true);
     };
 
     if (!window.PublicKeyCredential || !navigator.credentials) {
@@ -79,8 +86,8 @@
     form.addEventListener("submit", (event) => {
       if (!form.elements.response.value) { event.preventDefault(); run(false); }
     });
-    if ("conditional" in form.dataset && PublicKeyCredential.isConditionalMediationAvailable) {
-      PublicKeyCredential.isConditionalMediationAvailable().then((can) => { if (can) run(true); });
-    }
+    // The page may come back from the browser's memory.
+    window.addEventListener("pageshow", () => { start.disabled = false; form.elements.response.value = ""; });
+    offer();
   }
 })();
