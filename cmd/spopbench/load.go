@@ -73,17 +73,21 @@ func quantile(h *hdrhistogram.Histogram, q float64) time.Duration {
 
 // Run drives the agent for d. Any answer but the wanted one is an error.
 func (l Load) Run(ctx context.Context, d time.Duration) (Outcome, error) {
-	g, ctx := errgroup.WithContext(ctx)
+	lanes := make([]*lane, l.Conns)
+	for i := range lanes {
+		n, err := l.open(ctx, uint64(i))
+		if err != nil {
+			return Outcome{}, err
+		}
+		defer n.conn.Close()
+		lanes[i] = n
+	}
+	var g errgroup.Group
 	parts := make([]Outcome, l.Conns)
 	begin := time.Now()
-	for i := range parts {
-		g.Go(func() error {
-			lane, err := l.open(ctx, uint64(i))
-			if err != nil {
-				return err
-			}
-			defer lane.conn.Close()
-			parts[i], err = lane.run(begin.Add(d))
+	for i, n := range lanes {
+		g.Go(func() (err error) {
+			parts[i], err = n.run(begin.Add(d))
 			return err
 		})
 	}
