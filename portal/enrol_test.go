@@ -111,7 +111,7 @@ func TestEnrolmentOfAnApp(t *testing.T) {
 	b.send(page, pageAddTOTP, "code", app.shows(), "name", "<b>Pixel</b> 📱").wantRedirect(t, pageRecovery)
 	// What the code proved counts at once, and the first device leads to recovery codes;
 	// they can be left for later.
-	b.get(auth+pageRecovery).want(t, http.StatusOK, "0 of your codes are left.", "Make recovery codes", "Not now", `href="/settings/factors"`)
+	b.get(auth+pageRecovery).want(t, http.StatusOK, "You have no recovery codes.", "Make recovery codes", "Not now", `href="/settings/factors"`)
 	b.get(auth+pageFactors).want(t, http.StatusOK, "<b>Pixel</b> 📱", "You have no recovery codes.")
 	// The same ticket makes no second device.
 	b.send(page, pageAddTOTP, "code", app.next()).want(t, http.StatusUnauthorized, "That took too long.")
