@@ -32,6 +32,7 @@ import (
 	"postern/agent/session"
 	"postern/portal/factor"
 	"postern/portal/mail"
+	"postern/portal/strength"
 	"postern/portal/users"
 	"postern/store"
 )
@@ -108,7 +109,7 @@ func openHouse(t *testing.T, change ...func(*Server)) *house {
 	h.server = &Server{
 		Config: DefaultConfig(), Cookie: session.DefaultConfig(), Rules: func() *policy.Rules { return rules },
 		Domains: houseDomains(), Users: h.users, Sessions: h.table, Key: key, Log: log,
-		Factors: houseFactors(t, db), Journal: db, Password: h.users, Strength: DefaultStrength(),
+		Factors: houseFactors(t, db), Journal: db, Password: h.users, Strength: strength.DefaultConfig(),
 	}
 	h.db = db
 	h.outbox = &mail.Outbox{Log: log, Mailer: &mail.Mailer{

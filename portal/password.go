@@ -10,6 +10,7 @@ import (
 
 	"postern/agent/policy"
 	"postern/portal/journal"
+	"postern/portal/strength"
 	"postern/portal/users"
 )
 
@@ -54,8 +55,8 @@ func (s *site) takePassword(v *visit) error {
 	case old == "":
 		b.Say = "password.no_old"
 		return s.passwordForm(v, http.StatusUnprocessableEntity, b)
-	case !j.Fit:
-		b.Problem = j.answer(v.words, s.Strength)
+	case j.Fault != strength.Fine:
+		b.Problem = s.verdict(v, j)
 		return s.passwordForm(v, http.StatusUnprocessableEntity, b)
 	case password == old:
 		b.Problem = v.words.say("password.same")

@@ -16,6 +16,7 @@ import (
 	"postern/agent/policy"
 	"postern/agent/session"
 	"postern/portal/journal"
+	"postern/portal/strength"
 	"postern/portal/users"
 )
 
@@ -47,7 +48,7 @@ type Server struct {
 	Letters  Letters          // nil: no mail is set up
 	Journal  journal.Keeper   // nil: nothing is kept
 	Password Passwords        // nil: passwords cannot be changed here
-	Strength Strength         // of new passwords
+	Strength strength.Config  // of new passwords
 	Key      []byte           // 32 bytes; for CSRF tokens
 	Now      func() time.Time // nil means time.Now
 	Log      *slog.Logger

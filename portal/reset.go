@@ -15,6 +15,7 @@ import (
 	"postern/agent/session"
 	"postern/portal/factor"
 	"postern/portal/journal"
+	"postern/portal/strength"
 	"postern/portal/users"
 )
 
@@ -171,8 +172,8 @@ func (s *site) takeResetNew(v *visit) error {
 	if err != nil {
 		return err
 	}
-	if !j.Fit {
-		b.Problem = j.answer(v.words, s.Strength)
+	if j.Fault != strength.Fine {
+		b.Problem = s.verdict(v, j)
 		return s.resetNewForm(v, http.StatusUnprocessableEntity, b)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), passwordTimeout)

@@ -2,74 +2,65 @@ package portal
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
+	"postern/portal/strength"
 	"postern/portal/users"
 )
 
-func TestJudge(t *testing.T) {
-	alice := wordsOf(users.User{Name: "alice", DisplayName: "Alice Liddell", Emails: []string{"a.liddell@rabbithole.example"}})
-	for _, tt := range []struct {
-		name, password string
-		fit            bool
-		say            sentence
-	}{
-		{"nothing", "", false, "strength.short"},
-		{"a good one that is short", "xK9$vQ2!pZ7", false, "strength.short"},
-		{"characters count, not bytes", "ääääöööüüü", false, "strength.short"},
-		{"one that everybody tries", "passwordpassword", false, "strength.weak"},
-		{"a row of keys", "qwertyuiop[]", false, "strength.weak"},
-		{"one letter", strings.Repeat("a", 60), false, "strength.weak"},
-		{"a year and a word", "summer2024summer2024", false, "strength.weak"},
-		{"one's name", "AliceLiddell1", false, "strength.personal"},
-		{"one's mail domain", "rabbithole.example", false, "strength.personal"},
-		{"four odd words", "seven odd lanterns hum", true, "strength.strong"},
-		{"letters of another alphabet", "жёлтый трамвай едет", true, "strength.strong"},
-		{"a random one", "xK9$vQ2!pZ7mR", true, "strength.strong"},
-		{"a long one is judged by its beginning", strings.Repeat("a", 80) + "xK9$vQ2!pZ7mR", false, "strength.weak"},
-		{"longer than can be checked", strings.Repeat("xK9$vQ2!pZ7mR", 100), false, "strength.long"},
-		{"not text", "xK9$vQ2!pZ7mR\xff", false, "strength.unusable"},
-		{"a NUL", "xK9$vQ2!p\x00Z7mR", false, "strength.unusable"},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			got := DefaultStrength().judge(tt.password, alice)
-			if got.Fit != tt.fit || got.Say != tt.say {
-				t.Errorf("%+v, want fit %v and %s", got, tt.fit, tt.say)
-			}
-		})
+func TestWhatIsKnownOfAUser(t *testing.T) {
+	got := wordsOf(users.User{Name: "alice", DisplayName: "Alice Liddell-Hargreaves", Emails: []string{"a.liddell@rabbithole.example"}})
+	for _, want := range []string{"alice", "alice liddell-hargreaves", "liddell", "hargreaves", "a.liddell@rabbithole.example", "rabbithole"} {
+		if !slices.Contains(got, want) {
+			t.Errorf("%q is not known: %q", want, got)
+		}
 	}
-	lax := Strength{MinLength: 8, MinScore: 0}
-	if got := lax.judge("password", nil); !got.Fit || got.Say != "strength.poor" {
-		t.Errorf("where anything goes: %+v", got)
-	}
-	strict := Strength{MinLength: 8, MinScore: 4}
-	if got := strict.judge("password", nil); got.Fit || got.Say != "strength.common" {
-		t.Errorf("the commonest of all: %+v", got)
+	many := wordsOf(users.User{Name: strings.Repeat("x", 500), DisplayName: strings.Repeat("many words ", 50)})
+	if len(many) > maxWords || len(many[0]) > maxWord {
+		t.Errorf("%d words, the first of %d bytes", len(many), len(many[0]))
 	}
 }
 
-func TestStrengthConfiguration(t *testing.T) {
+func TestVerdicts(t *testing.T) {
+	h := openHouse(t)
+	s, v := h.writer("en")
 	for _, tt := range []struct {
-		name string
-		s    Strength
+		j    strength.Judgement
 		want string
 	}{
-		{"the default", DefaultStrength(), ""},
-		{"shorter than is sensible", Strength{7, 3}, "passwords.min_length: 7 is not between 8 and 64"},
-		{"longer than people type", Strength{65, 3}, "passwords.min_length: 65 is not between 8 and 64"},
-		{"no score of zxcvbn", Strength{8, 5}, "passwords.min_score: 5 is not between 0 and 4"},
-		{"both", Strength{0, -1}, "passwords.min_length: 0 is not between 8 and 64\npasswords.min_score: -1 is not between 0 and 4"},
+		{strength.Judgement{Score: 0}, "Weak, but it will do."}, {strength.Judgement{Score: 2}, "Fair."},
+		{strength.Judgement{Score: 3}, "Good."}, {strength.Judgement{Score: 4}, "Very good."},
+		{strength.Judgement{Fault: strength.Short}, "Too short: it needs at least 12 characters."},
+		{strength.Judgement{Fault: strength.Long}, "Too long."},
+		{strength.Judgement{Fault: strength.Unusable}, "It holds characters that cannot be used."},
+		{strength.Judgement{Fault: strength.Common}, "Too easy: this is among the passwords that are tried first."},
+		{strength.Judgement{Fault: strength.Personal}, "Too easy: it is made of your name or address."},
+		{strength.Judgement{Fault: strength.Weak}, "Too easy to guess. Add another word or two."},
 	} {
-		got := ""
-		if err := tt.s.Validate(); err != nil {
-			got = err.Error()
+		if got := s.verdict(v, tt.j); got != tt.want {
+			t.Errorf("%+v: %q, want %q", tt.j, got, tt.want)
 		}
-		if got != tt.want {
-			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
-		}
+	}
+}
+
+// TestThreat43OnlySoManyAreJudgedAtOnce: who waits too long for his turn is told so.
+func TestThreat43OnlySoManyAreJudgedAtOnce(t *testing.T) {
+	h := openHouse(t)
+	s, _ := h.writer("en")
+	for range judging {
+		s.judges <- struct{}{}
+	}
+	if _, err := s.judge(newPassword, users.User{Name: "alice"}); !errors.Is(err, users.ErrBusy) {
+		t.Errorf("error %v", err)
+	}
+	<-s.judges
+	if j, err := s.judge(newPassword, users.User{Name: "alice"}); err != nil || j.Fault != strength.Fine {
+		t.Errorf("%+v, %v", j, err)
 	}
 }
 
@@ -113,21 +104,4 @@ func TestStrengthWhileTyping(t *testing.T) {
 	if strings.Contains(h.log.String(), newPassword) {
 		t.Error("the log holds a password")
 	}
-}
-
-// FuzzJudge: no password panics, and one that is fit is as long as the policy asks.
-func FuzzJudge(f *testing.F) {
-	for _, s := range []string{"", "password", "qwertyuiop[]", "1111111111111", "p4ssw0rd", "19.12.1997", "жёлтый", "\x00", "\xff", "aAaAaAaAaAaA"} {
-		f.Add(s)
-	}
-	policy := DefaultStrength()
-	f.Fuzz(func(t *testing.T, password string) {
-		got := policy.judge(password, []string{"alice", ""})
-		if got.Score < 0 || got.Score > 4 || got.Say == "" {
-			t.Fatalf("%q: %+v", password, got)
-		}
-		if got.Fit && (len(password) < policy.MinLength || got.Score < policy.MinScore) {
-			t.Fatalf("%q is fit: %+v", password, got)
-		}
-	})
 }

@@ -23,6 +23,7 @@ var floors = map[string]int{
 	"portal/factor":      1,
 	"portal/mail":        1,
 	"portal/journal":     1,
+	"portal/strength":    1,
 	"agent":              2,
 	"store":              2,
 	"portal/oidc":        2,

@@ -22,6 +22,7 @@ import (
 	"postern/portal/factor"
 	"postern/portal/journal"
 	"postern/portal/mail"
+	"postern/portal/strength"
 	"postern/portal/users"
 )
 
@@ -34,7 +35,7 @@ type Config struct {
 	Agent     agent.Config    `yaml:"agent"`
 	Portal    portal.Config   `yaml:"portal"`
 	Users     users.Config    `yaml:"users"`
-	Passwords portal.Strength `yaml:"passwords"`
+	Passwords strength.Config `yaml:"passwords"`
 	Factors   factor.Config   `yaml:"factors"`
 	Mail      mail.Config     `yaml:"mail"`
 	Journal   journal.Config  `yaml:"journal"`
@@ -68,7 +69,7 @@ func Default() Config {
 		Agent:     agent.DefaultConfig(),
 		Portal:    portal.DefaultConfig(),
 		Users:     users.DefaultConfig(),
-		Passwords: portal.DefaultStrength(),
+		Passwords: strength.DefaultConfig(),
 		Factors:   factor.DefaultConfig(),
 		Mail:      mail.DefaultConfig(),
 		Journal:   journal.DefaultConfig(),
