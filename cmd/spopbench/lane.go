@@ -127,7 +127,11 @@ func (n *lane) receive(out *Outcome) error {
 			break
 		}
 		rest = rest[size:]
-		if kind != typeACK || !bytes.HasSuffix(payload, n.want) {
+		switch {
+		case kind == typeACK && bytes.HasSuffix(payload, n.want):
+		case kind == typeACK && n.load.Lenient:
+			out.Others++
+		default:
 			return fmt.Errorf("frame of type %d for stream %d is not verdict %s: %q", kind, stream, n.load.Want, payload)
 		}
 		if stream%2 == 0 {

@@ -27,11 +27,13 @@ type Load struct {
 	Slow     []string // one of these is always under way on each connection, beside the others
 	Once     bool     // every token once, in order, instead
 	Want     string   // the verdict that every answer must have
+	Lenient  bool     // another verdict is counted, not an error
 }
 
 // Outcome is what a Load measured.
 type Outcome struct {
 	Frames  int64
+	Others  int64 // of them, those with another verdict than the wanted one
 	Elapsed time.Duration
 	Latency *hdrhistogram.Histogram // nanoseconds; from the scheduled time when Rate is set
 }
@@ -98,6 +100,7 @@ func (l Load) Run(ctx context.Context, d time.Duration) (Outcome, error) {
 			continue
 		}
 		total.Frames += p.Frames
+		total.Others += p.Others
 		total.Latency.Merge(p.Latency)
 	}
 	return total, err

@@ -43,14 +43,20 @@ func (b *bench) close() {
 	os.RemoveAll(b.site.dir)
 }
 
-// warm has every session found once, so that all are in memory.
+// warm has every session found, so that all are in memory. A look-up that took the store
+// too long is tried again: what is in memory by then costs nothing.
 func (b *bench) warm(ctx context.Context) error {
-	l := Load{Socket: b.site.socket(), Conns: 2, InFlight: 6, Host: "app.example.com", Tokens: b.tokens, Once: true, Want: "allow"}
-	out, err := l.Run(ctx, time.Hour)
-	if err == nil && out.Frames != int64(len(b.tokens)) {
-		err = fmt.Errorf("%d of %d sessions were found", out.Frames, len(b.tokens))
+	l := Load{Socket: b.site.socket(), Conns: 2, InFlight: 6, Host: "app.example.com", Tokens: b.tokens, Once: true, Want: "allow", Lenient: true}
+	for range 5 {
+		out, err := l.Run(ctx, time.Hour)
+		if err != nil {
+			return err
+		}
+		if out.Frames == int64(len(b.tokens)) && out.Others == 0 {
+			return nil
+		}
 	}
-	return err
+	return fmt.Errorf("not all of %d sessions are found", len(b.tokens))
 }
 
 // measure drives the agent and returns the time between two decisions and its CPU for
