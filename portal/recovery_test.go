@@ -52,3 +52,30 @@ func TestRecoveryCodes(t *testing.T) {
 		t.Error("no app")
 	}
 }
+
+// TestChangesAreMailed: whoever adds or removes a factor, or uses a code on paper, does
+// not do it behind the person's back.
+func TestChangesAreMailed(t *testing.T) {
+	h, clock := openTimedHouse(t)
+	b := h.browser()
+	b.signIn("", "alice", "wonderland")
+	b.confirmByMail(h, pageAddTOTP)
+	b.addApp(clock)
+	last := func(want ...string) {
+		t.Helper()
+		letters := h.letters()
+		for _, text := range want {
+			if letter := letters[len(letters)-1]; !strings.Contains(letter, text) {
+				t.Errorf("the last letter does not say %q:\n%s", text, letter)
+			}
+		}
+	}
+	last("To: ", "alice@example.com", "My phone", "/not-me?slip")
+	codes := b.makeCodes()
+	clock.pass(2 * freshFor)
+	b.prove("/prove?next=/settings/factors&way=recovery", codes[4]).want(t, http.StatusSeeOther)
+	last("recovery code", "9")
+	page := b.get(auth + pageFactors)
+	b.send(page, pageFactors+"/remove", "id", ids(page)[0]).want(t, http.StatusSeeOther)
+	last("removed", "My phone", "/not-me?slip")
+}

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"postern/agent/session"
+	"postern/cmd/postern/config"
+	"postern/portal/factor"
+	"postern/portal/journal"
+	"postern/store"
+)
+
+// TestThreat68DeskNeedsAName: a question that lost its user or its device changes nothing.
+func TestThreat68DeskNeedsAName(t *testing.T) {
+	s, err := store.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "postern.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	f, err := newFactors(&config.Config{Factors: factor.DefaultConfig()}, keys{seal: make([]byte, 32)}, s, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var signedOut []session.Filter
+	d := &desk{factors: f, journal: s, log: slog.New(slog.DiscardHandler), signOut: func(_ context.Context, f session.Filter) error {
+		signedOut = append(signedOut, f)
+		return nil
+	}}
+	for _, id := range []string{"one", "two"} {
+		r := factor.Record{Device: factor.Device{ID: id, Kind: factor.KindTOTP, User: "bob", Name: "Phone " + id, Created: time.Now()}, Sealed: []byte("sealed")}
+		if err := s.AddFactor(t.Context(), r, 9); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, q := range []deskQuestion{{}, {All: true}, {ID: "one"}, {User: "bob"}, {User: "bob", ID: "one", All: true}} {
+		if a, err := d.remove(t.Context(), q); err == nil {
+			t.Errorf("%+v removes %+v", q, a.Devices)
+		}
+	}
+	for _, q := range []deskQuestion{{}, {User: "bob", All: true}, {User: "bob", ID: "one"}} {
+		if _, err := d.recovery(t.Context(), q); err == nil {
+			t.Errorf("%+v makes codes", q)
+		}
+	}
+	for _, q := range []deskQuestion{{User: "ann", ID: "one"}, {User: "bob", ID: "three"}} {
+		if a, err := d.remove(t.Context(), q); err != nil || len(a.Devices) != 0 {
+			t.Errorf("%+v removes %+v, %v", q, a.Devices, err)
+		}
+	}
+	if all, err := d.list(t.Context(), deskQuestion{}); err != nil || len(all.Devices) != 2 || len(signedOut) != 0 {
+		t.Fatalf("devices %+v, %v; signed out %+v", all.Devices, err, signedOut)
+	}
+
+	// What does say enough is done, noted, and ends the sessions of that user alone.
+	if _, err := d.remove(t.Context(), deskQuestion{User: "bob", ID: "one"}); err != nil {
+		t.Fatal(err)
+	}
+	if len(signedOut) != 1 || signedOut[0].User != "bob" {
+		t.Errorf("signed out %+v", signedOut)
+	}
+	events, err := s.ListEvents(t.Context(), journal.Filter{User: "bob"})
+	if err != nil || len(events) != 2 || events[0].Kind != journal.Admin || events[1].Kind != journal.FactorRemoved || events[1].Detail != "Phone one" {
+		t.Errorf("events %+v, %v", events, err)
+	}
+}
