@@ -24,6 +24,9 @@ func TestEnrolmentLedByARule(t *testing.T) {
 	b.get(auth+"/?rd="+rd).wantRedirect(t, "/settings/factors?rd="+rd+"&rm=GET")
 	page := b.get(auth + "/settings/factors?rd=" + rd)
 	page.want(t, http.StatusOK, "bank.example.com asks for a second factor.", "/settings/factors/app?rd="+rd, "/settings/factors/passkey?rd="+rd)
+	if strings.Contains(page.Body, "Go on to") {
+		t.Error("a link leads back to this page")
+	}
 	page = b.get(auth + "/settings/factors/app?rd=" + rd)
 	app := scan(t, clock, page)
 	page.want(t, http.StatusOK, `href="otpauth://totp/`, "secret="+app.secret, `inputmode="numeric"`, `autocomplete="one-time-code"`, "<svg")
@@ -42,6 +45,7 @@ func TestEnrolmentLedByARule(t *testing.T) {
 	page = b.send(page, pageRecovery)
 	page.want(t, http.StatusOK, "not shown again", `href="/?rd=`+rd+`&rm=GET"`)
 	b.get(auth+"/?rd="+rd).wantRedirect(t, bank)
+	b.get(auth+"/settings/factors?rd="+rd).want(t, http.StatusOK, "Go on to bank.example.com")
 
 	sum, err := h.server.Factors.Devices.List(t.Context(), "bob")
 	if err != nil || len(sum) != 1 || sum[0].Name != "Authenticator app" {
