@@ -1,6 +1,7 @@
 package portal
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -231,6 +232,13 @@ func (h *house) proxy(w http.ResponseWriter, r *http.Request) {
 		p.Out.Header["X-Forwarded-For"] = append(p.In.Header["X-Forwarded-For"], client)
 		p.Out.Header["X-Request-Id"] = []string{"rid-of-the-proxy"}
 	}}
+	// The whole form first: net/http closes a request's body when the answer begins, and
+	// the proxy may then still be looking for the body's end.
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
 	p.ServeHTTP(w, r)
 }
 
