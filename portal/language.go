@@ -89,11 +89,20 @@ func (c *catalogue) choose(chosen, accept string) *speaker {
 		accept = ""
 	}
 	wanted, _, err := language.ParseAcceptLanguage(accept)
-	if err != nil || len(wanted) == 0 {
-		return c.speakers[c.tags[0].String()]
+	if err != nil {
+		wanted = nil
 	}
-	_, i, _ := c.matcher.Match(wanted...)
-	return c.speakers[c.tags[i].String()]
+	// Each by itself: a language that merely resembles one of ours (Ukrainian, Russian) must
+	// not go before the English that was asked for as well.
+	for _, w := range wanted {
+		_, i, sure := c.matcher.Match(w)
+		ours, _ := c.tags[i].Base()
+		theirs, _ := w.Base()
+		if sure >= language.High || sure > language.No && ours == theirs {
+			return c.speakers[c.tags[i].String()]
+		}
+	}
+	return c.speakers[c.tags[0].String()]
 }
 
 // say returns a sentence. args are names and values for its placeholders; the value of

@@ -132,7 +132,7 @@ func compare(t *testing.T, file, key string, english, other message) {
 func TestLanguageOfThePage(t *testing.T) {
 	h := openHouse(t)
 	for accept, want := range map[string]string{
-		"": "en", "de": "de", "de-AT,en;q=0.5": "de", "en;q=0.5,de;q=0.9": "de", "tlh": "en", "*": "en",
+		"": "en", "uk,en;q=0.9": "en", "uk": "en", "uk,pl;q=0.5": "pl", "zh-TW": "zh", "pt-BR,en;q=0.5": "pt", "de": "de", "de-AT,en;q=0.5": "de", "en;q=0.5,de;q=0.9": "de", "tlh": "en", "*": "en",
 		"xx-invalid-;;;": "en", strings.Repeat("de,", 500): "en",
 	} {
 		b := h.browser()
