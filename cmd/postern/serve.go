@@ -13,7 +13,7 @@ import (
 
 // gcPercent keeps a million sessions within a gigabyte. Answering HAProxy allocates
 // nothing, so that collecting earlier costs the portal's pages a little and no decision.
-const gcPercent = 30
+const gcPercent = 20
 
 func (t terminal) serveCommand() *cli.Command {
 	return &cli.Command{
