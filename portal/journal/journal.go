@@ -31,6 +31,8 @@ const (
 	CodesMade        Kind = "codes_made"        // new recovery codes
 	CodeUsed         Kind = "code_used"         // a recovery code
 	NotMe            Kind = "not_me"            // somebody followed "it wasn't me"
+	TokenCreated     Kind = "token_created"     // a token or application password was made; Detail: its name
+	TokenRevoked     Kind = "token_revoked"     // Detail: its name
 	Admin            Kind = "admin"             // an operator's command; Detail: which
 )
 
