@@ -13,10 +13,11 @@ import (
 // Kind says what happened. Its text is stored: it never changes.
 type Kind string
 
-// The kinds of events.
+// The kinds of events of an account.
 const (
 	SignIn           Kind = "sign_in"           // a session was made; Factor says with what
-	SignInFailed     Kind = "sign_in_failed"    // Reason says why, for the operator
+	SignInFailed     Kind = "sign_in_failed"    // Reason: Unknown, Wrong, Disabled …
+	SignInRefused    Kind = "sign_in_refused"   // nothing was looked at; Reason: Wait, Banned, Busy …
 	StepUp           Kind = "step_up"           // a second factor was proved
 	StepUpFailed     Kind = "step_up_failed"    //
 	SignOut          Kind = "sign_out"          //
@@ -31,18 +32,47 @@ const (
 	CodesMade        Kind = "codes_made"        // new recovery codes
 	CodeUsed         Kind = "code_used"         // a recovery code
 	NotMe            Kind = "not_me"            // somebody followed "it wasn't me"
-	TokenCreated     Kind = "token_created"     // a token or application password was made; Detail: its name
-	TokenRevoked     Kind = "token_revoked"     // Detail: its name
-	Admin            Kind = "admin"             // an operator's command; Detail: which
+	TokenCreated     Kind = "token_created"     // a token or an application password; Detail: its id and name
+	TokenRevoked     Kind = "token_revoked"     // Detail: its id and name
+	TokenUsed        Kind = "token_used"        // for the first time in an hour; Detail: its id
+	TokenRefused     Kind = "token_refused"     // Reason: Revoked, Expired, Scope …; Detail: its id, when one is known
+	BasicFailed      Kind = "basic_failed"      // a name and password in Authorization; Reason as for SignInFailed
+	Admin            Kind = "admin"             // an operator's command; Detail: which; By: who gave it
 )
 
-// Event is one thing that happened.
+// The kinds of events that are nobody's own.
+const (
+	Banned        Kind = "banned"         // Detail: whom or what, and until when
+	Unbanned      Kind = "unbanned"       //
+	Started       Kind = "started"        // the daemon; Detail: its version
+	Stopped       Kind = "stopped"        //
+	Reloaded      Kind = "reloaded"       // the configuration; Detail: what changed
+	ReloadRefused Kind = "reload_refused" // Detail: the first fault
+	SecretMade    Kind = "secret_made"    // the secret that all keys are derived from
+	Pruned        Kind = "journal_pruned" // Detail: the number of the last event that was removed
+)
+
+// Why something was refused: values of Event.Reason, for the operator. Other words are
+// allowed; these are shared, so that one search finds them all.
+const (
+	Unknown     = "unknown"     // nobody has the name
+	Wrong       = "wrong"       // the password, code or key
+	Disabled    = "disabled"    // the account
+	Wait        = "wait"        // too many guesses
+	IsBanned    = "banned"      // the user or the address
+	Busy        = "busy"        // too much is being worked on
+	Unavailable = "unavailable" // a directory or the store does not answer
+)
+
+// Event is one thing that happened. The texts may be anything that a browser sent: they
+// are cleaned and clipped by Stream before they are kept.
 type Event struct {
 	At      time.Time
 	Kind    Kind
 	User    string // canonical name; "" when it is not known whose
+	By      string // who did it, when it was not the user: "os:root", "operator"
 	Factor  string // policy's name of the factor, when one was used or changed
-	Reason  string // one word: "wrong", "wait", "disabled" …
+	Reason  string // one word: Wrong, Wait, Disabled …
 	Detail  string // for people: a device's name, a session's id; at most 256 bytes
 	Session string // public id of the session it happened in
 	Request string // HAProxy's id of the request
