@@ -19,6 +19,7 @@ var floors = map[string]int{
 	"agent/policy":       0,
 	"agent/spop":         0,
 	"agent/session":      1,
+	"agent/regulation":   1,
 	"portal/users":       1,
 	"portal/factor":      1,
 	"portal/mail":        1,
