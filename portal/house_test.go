@@ -255,7 +255,7 @@ type directory struct{ f *users.File }
 func (d directory) Epoch() uint64 { return d.f.Epoch() }
 
 func (d directory) Identify(name string) (session.Identity, bool) {
-	u, ok := d.f.Find(name)
+	u, ok := d.f.Known(name)
 	if !ok || u.Disabled {
 		return session.Identity{}, false
 	}

@@ -1,6 +1,7 @@
 package portal
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"time"
@@ -16,8 +17,11 @@ var errNoMail = errors.New("no mail can be sent to this user")
 // is nobody to write to. Links in it lead to the portal as it is configured, whatever
 // host the request named.
 func (s *site) letter(v *visit, user string, subject, text sentence, args ...any) (m mail.Message, ok bool) {
-	u, found := s.Users.Find(user)
-	if s.Letters == nil || !found || u.Disabled || len(u.Emails) == 0 {
+	if s.Letters == nil {
+		return mail.Message{}, false
+	}
+	u, err := s.person(context.Background(), user)
+	if err != nil || u.Disabled || len(u.Emails) == 0 {
 		return mail.Message{}, false
 	}
 	say := v.words.say
@@ -70,7 +74,7 @@ func (s *site) event(v *visit, m mail.Message, e factor.Event) {
 
 // letterReset sends the link by which a user sets a new password.
 func (s *site) letterReset(v *visit, user string) error {
-	version, known := s.Password.Version(user)
+	version, known := s.passwordVersion(user)
 	m, ok := s.letter(v, user, "mail.reset_subject", "mail.reset_text")
 	if !known || !ok {
 		return errNoMail

@@ -22,13 +22,13 @@ type Letters interface {
 	Enqueue(m mail.Message) error
 }
 
-// Passwords changes passwords. users.File is one.
+// Passwords changes passwords. users.File and users.Backends are such.
 type Passwords interface {
-	SetPassword(ctx context.Context, name, password string) error
-	// ReplacePassword is SetPassword when the password still has that version, and
+	// ReplacePassword sets a password when it still has that version, and returns
 	// users.ErrChanged when it has not.
 	ReplacePassword(ctx context.Context, name, password, version string) error
-	// Version changes whenever the password does; ok is false when there is no such user
-	// or he is disabled. It is no secret, but nobody needs to see it.
+	// Version changes whenever the password does; ok is false when there is no such user,
+	// he is disabled, or his password is not set here. It is no secret, but nobody needs
+	// to see it.
 	Version(name string) (version string, ok bool)
 }

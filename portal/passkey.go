@@ -12,6 +12,7 @@ import (
 	"postern/agent/policy"
 	"postern/portal/factor"
 	"postern/portal/journal"
+	"postern/portal/users"
 )
 
 // passkeyOffer is the ceremony that the sign-in page offers: any passkey of this portal.
@@ -44,9 +45,12 @@ func (s *site) takePasskey(v *visit) error {
 	if err != nil {
 		return s.refusePasskey(v, b, err)
 	}
-	user, ok := s.Users.Find(proof.User)
-	if !ok || user.Disabled {
+	user, err := s.person(context.Background(), proof.User)
+	switch {
+	case errors.Is(err, users.ErrNotFound) || err == nil && user.Disabled:
 		return s.refusePasskey(v, b, factor.ErrUnknownCredential)
+	case err != nil:
+		return err
 	}
 	if err := s.begin(v, user, policy.WebAuthn, proof.Level, b.Remember); err != nil {
 		return err

@@ -45,7 +45,10 @@ func (s *site) takePassword(v *visit) error {
 		return err
 	}
 	old, password, user := v.field("password"), v.field("new"), v.user()
-	u, _ := s.Users.Find(user)
+	u, err := s.person(context.Background(), user)
+	if err != nil {
+		return err
+	}
 	j, err := s.judge(password, u)
 	if err != nil {
 		return err

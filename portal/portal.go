@@ -20,11 +20,14 @@ import (
 	"postern/portal/users"
 )
 
-// Users checks passwords. users.File is one.
+// Users checks passwords and says who people are. users.File and users.Backends are such.
 type Users interface {
 	Authenticate(ctx context.Context, name, password string) (users.User, error)
-	Canonical(name string) string
-	Find(name string) (users.User, bool)
+	// Canonical is the name under which failures of a name count, known or not.
+	Canonical(ctx context.Context, name string) (string, error)
+	// Find may ask a server; Known answers a canonical name from memory.
+	Find(ctx context.Context, name string) (users.User, error)
+	Known(canonical string) (u users.User, ok bool)
 }
 
 // Sessions makes and ends sessions. session.Table is one.

@@ -73,7 +73,10 @@ func (s *site) takeResetAsk(v *visit) error {
 		b.Say = "signin.no_username"
 		return s.resetForm(v, http.StatusUnauthorized, b)
 	}
-	name := s.Users.Canonical(b.Username)
+	name, err := s.counts(context.Background(), b.Username)
+	if err != nil {
+		return err
+	}
 	if wait := s.allow(s.askers(v, name)...); wait > 0 {
 		b.Say, b.Wait = "signin.wait", int(math.Ceil(wait.Seconds()))
 		v.c.Set(fiber.HeaderRetryAfter, strconv.Itoa(b.Wait))
@@ -99,12 +102,12 @@ func (s *site) askers(v *visit, user string) []subject {
 
 // sendReset writes the link to a user, when there is one who can have it.
 func (s *site) sendReset(v *visit, user string) {
-	_, known := s.Users.Find(user)
+	_, unknown := s.person(context.Background(), user)
 	switch err := s.letterReset(v, user); {
 	case err == nil:
 		s.log().Info("reset link sent", "rid", v.id, "addr", v.addr.String(), "user", user)
 		s.note(v, journal.Event{Kind: journal.ResetAsked, User: user})
-	case known:
+	case !errors.Is(unknown, users.ErrNotFound):
 		s.log().Warn("reset link not sent", "rid", v.id, "addr", v.addr.String(), "user", user, "reason", err.Error())
 		s.note(v, journal.Event{Kind: journal.ResetAsked, User: user, Reason: "no_mail"})
 	default:
@@ -136,7 +139,7 @@ func (s *site) readReset(v *visit, slip string) (user string, err error) {
 	if !s.resets() {
 		return "", errNotFound
 	}
-	return s.Factors.Tokens.ReadReset(slip, s.Password.Version, s.now())
+	return s.Factors.Tokens.ReadReset(slip, s.passwordVersion, s.now())
 }
 
 func (s *site) resetNewForm(v *visit, code int, b newPasswordBody) error {
@@ -167,7 +170,10 @@ func (s *site) takeResetNew(v *visit) error {
 		b.Say = "error.expired"
 		return s.resetNewForm(v, status(errExpired), b)
 	}
-	u, _ := s.Users.Find(name)
+	u, err := s.person(context.Background(), name)
+	if err != nil {
+		return err
+	}
 	j, err := s.judge(password, u)
 	if err != nil {
 		return err
@@ -178,13 +184,13 @@ func (s *site) takeResetNew(v *visit) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), passwordTimeout)
 	defer cancel()
-	if name, err = s.Factors.Tokens.SpendReset(ctx, slip, s.Password.Version, s.now()); err != nil {
+	if name, err = s.Factors.Tokens.SpendReset(ctx, slip, s.passwordVersion, s.now()); err != nil {
 		return s.resetGone(v, err)
 	}
 	if err := s.Password.ReplacePassword(ctx, name, password, version); err != nil {
 		return s.resetGone(v, err)
 	}
-	s.guesses.forgive(subjectUser(s.Users.Canonical(name)))
+	s.guesses.forgive(subjectUser(name))
 	s.log().Info("password reset", "rid", v.id, "addr", v.addr.String(), "user", name)
 	s.note(v, journal.Event{Kind: journal.PasswordReset, User: name})
 	s.letterPassword(v, name)

@@ -107,7 +107,7 @@ func (s *site) showSettings(v *visit) error {
 		return err
 	}
 	b := profileBody{Session: v.session, Two: v.session.Level >= policy.LevelTwo, Lacks: !h.Any && len(h.Enrol) > 0}
-	if user, ok := s.Users.Find(v.session.User); ok {
+	if user, err := s.person(context.Background(), v.session.User); err == nil {
 		b.Emails = user.Emails
 	}
 	return s.own(v, pageSettings, page{Name: "settings", Title: "settings.title", Body: b})

@@ -139,7 +139,11 @@ func (s *site) takeSignIn(v *visit) error {
 func (s *site) prove(v *visit, name, password string) (users.User, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), guessTimeout)
 	defer cancel()
-	try, wait := s.guesses.begin(ctx, s.now(), s.counted(v, s.Users.Canonical(name))...)
+	as, err := s.counts(ctx, name)
+	if err != nil {
+		return users.User{}, err
+	}
+	try, wait := s.guesses.begin(ctx, s.now(), s.counted(v, as)...)
 	if try == nil {
 		return users.User{}, waitError{Seconds: int(math.Ceil(wait.Seconds()))}
 	}
@@ -188,10 +192,7 @@ func (s *site) refuse(v *visit, b signInBody, err error) error {
 		return err
 	}
 	// A name that nobody has is not logged: it may be a password, typed in the wrong field.
-	name := s.Users.Canonical(b.Username)
-	if _, ok := s.Users.Find(name); !ok {
-		name = ""
-	}
+	name := s.nameOf(b.Username)
 	s.log().Info("sign-in refused", "rid", v.id, "addr", v.addr.String(), "user", name, "status", code)
 	if errors.Is(err, users.ErrBadCredentials) {
 		s.note(v, journal.Event{Kind: journal.SignInFailed, User: name, Factor: policy.Password.String(), Reason: "wrong"})

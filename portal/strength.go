@@ -2,6 +2,7 @@ package portal
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 	"unicode"
@@ -83,13 +84,19 @@ func (s *site) takeStrength(v *visit) error {
 	name := v.user()
 	if slip := v.field("slip"); slip != "" && s.resets() {
 		var err error
-		if name, err = s.Factors.Tokens.ReadReset(slip, s.Password.Version, s.now()); err != nil {
+		if name, err = s.Factors.Tokens.ReadReset(slip, s.passwordVersion, s.now()); err != nil {
 			return errExpired
 		}
 	}
-	u, known := s.Users.Find(name)
-	if !known || name == "" {
+	if name == "" {
 		return errExpired
+	}
+	u, err := s.person(context.Background(), name)
+	if errors.Is(err, users.ErrNotFound) {
+		return errExpired
+	}
+	if err != nil {
+		return err
 	}
 	j, err := s.judge(v.field("new"), u)
 	if err != nil {

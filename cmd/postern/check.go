@@ -149,7 +149,7 @@ func lookAround(ctx context.Context, cfg *config.Config, file *users.File) (risk
 func guessable(ctx context.Context, file *users.File) []string {
 	var names []string
 	for _, name := range []string{"admin", "demo", "guest", "root", "test", "user"} {
-		if u, known := file.Find(name); !known || u.Disabled {
+		if u, known := file.Known(name); !known || u.Disabled {
 			continue
 		}
 		if _, err := file.Authenticate(ctx, name, name); err == nil {

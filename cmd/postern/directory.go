@@ -10,7 +10,7 @@ type directory struct{ *users.File }
 
 // Identify returns ok false when the user is gone or disabled.
 func (d directory) Identify(name string) (session.Identity, bool) {
-	u, ok := d.Find(name)
+	u, ok := d.Known(name)
 	if !ok || u.Disabled {
 		return session.Identity{}, false
 	}

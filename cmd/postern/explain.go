@@ -196,7 +196,7 @@ func (t terminal) subjectOf(c *cli.Context, cfg *config.Config) (policy.Subject,
 	if err := file.Load(); err != nil {
 		return policy.Subject{}, usageError{err}
 	}
-	u, ok := file.Find(name)
+	u, ok := file.Known(name)
 	switch {
 	case !ok:
 		return policy.Subject{}, usage("explain: %w; with --groups the user need not exist", userError(file, name, users.ErrNotFound))

@@ -66,7 +66,7 @@ func (t terminal) userAdd(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, known := file.Find(u.Name); known {
+	if _, known := file.Known(u.Name); known {
 		return fmt.Errorf("%s: %w", u.Name, users.ErrExists)
 	}
 	password, err := t.choosePassword(c, u.Name)
@@ -93,7 +93,7 @@ func (t terminal) userPasswd(c *cli.Context) error {
 		return err
 	}
 	name := spelled(file, args[0])
-	if _, known := file.Find(name); !known {
+	if _, known := file.Known(name); !known {
 		return userError(file, name, users.ErrNotFound)
 	}
 	password, err := t.choosePassword(c, name)
@@ -112,7 +112,7 @@ func (t terminal) userPasswd(c *cli.Context) error {
 
 // spelled is the canonical name of a user, however the sign-in would let it be spelled.
 func spelled(file *users.File, name string) string {
-	if u, ok := file.Lookup(name); ok {
+	if u, err := file.Find(context.Background(), name); err == nil {
 		return u.Name
 	}
 	return name

@@ -30,7 +30,7 @@ func (t terminal) userRecovery(c *cli.Context) error {
 		return err
 	}
 	name := spelled(file, args[0])
-	if _, known := file.Find(name); !known {
+	if _, known := file.Known(name); !known {
 		return userError(file, name, users.ErrNotFound)
 	}
 	made, err := askDesk(c.Context, cfg, "/factors/recovery", deskQuestion{User: name})

@@ -99,12 +99,17 @@ func (d *directory) canonical(name string) string {
 	if a := d.find(name); a != nil {
 		return a.Name
 	}
-	f := fold(typed(name))
-	f = strings.TrimSpace(strings.ToValidUTF8(f[:min(len(f), maxName)], "")) // a character that was cut goes
+	f := folded(name)
 	if a := d.folded[f]; a != nil {
 		return a.Name
 	}
 	return f
+}
+
+// folded is what a name counts as that nobody has, at most maxName bytes.
+func folded(name string) string {
+	f := fold(typed(name))
+	return strings.TrimSpace(strings.ToValidUTF8(f[:min(len(f), maxName)], "")) // a character that was cut goes
 }
 
 // user copies what the outside may see and change.

@@ -33,7 +33,7 @@ func (f *File) setPassword(ctx context.Context, name, password, version string) 
 	if err := checkPassword(password); err != nil {
 		return err
 	}
-	if _, ok := f.Find(name); !ok {
+	if _, ok := f.Known(name); !ok {
 		return ErrNotFound
 	}
 	hash, err := f.hash(ctx, password)

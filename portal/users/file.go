@@ -172,24 +172,30 @@ func (f *File) match(ctx context.Context, h *hashed, password string) (bool, err
 }
 
 // Canonical returns the name under which failures of name are to be counted, for any
-// input, known or not; at most 128 bytes.
-func (f *File) Canonical(name string) string { return f.users().canonical(name) }
-
-// Lookup returns the user whom a name means at the sign-in, disabled or not.
-func (f *File) Lookup(name string) (User, bool) {
-	if a := f.users().find(name); a != nil {
-		return a.user(), true
-	}
-	return User{}, false
+// input, known or not; at most 128 bytes. It has no errors.
+func (f *File) Canonical(_ context.Context, name string) (string, error) {
+	return f.users().canonical(name), nil
 }
 
-// Find returns a user by canonical name, disabled or not.
-func (f *File) Find(name string) (User, bool) {
+// Find returns the user whom a name means at the sign-in, disabled or not. Its only error
+// is ErrNotFound.
+func (f *File) Find(_ context.Context, name string) (User, error) {
+	if a := f.users().find(name); a != nil {
+		return a.user(), nil
+	}
+	return User{}, ErrNotFound
+}
+
+// Known returns a user by canonical name, disabled or not.
+func (f *File) Known(name string) (User, bool) {
 	if a := f.users().names[name]; a != nil {
 		return a.user(), true
 	}
 	return User{}, false
 }
+
+// holds says whether a name is taken, in any spelling that folds to the same.
+func (f *File) holds(name string) bool { return f.users().folded[fold(name)] != nil }
 
 // List returns all users in the order of the file.
 func (f *File) List() []User {
@@ -201,7 +207,7 @@ func (f *File) List() []User {
 	return out
 }
 
-// Epoch changes whenever the users do; the caller asks Find again then. Who sees the new
+// Epoch changes whenever the users do; the caller asks Known again then. Who sees the new
 // number sees the new users.
 func (f *File) Epoch() uint64 { return f.users().epoch }
 

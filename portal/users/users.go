@@ -29,6 +29,12 @@ var (
 	// ErrChanged says that somebody else wrote the file, or changed the password that
 	// was to be replaced, in the meantime.
 	ErrChanged = errors.New("changed in the meantime")
+	// ErrUnavailable says that a directory server cannot be asked now, so that nobody can
+	// tell whether there is such a user.
+	ErrUnavailable = errors.New("the directory cannot be reached")
+	// ErrReadOnly says that the backend which has the user does not let anybody set passwords
+	// from here.
+	ErrReadOnly = errors.New("passwords of this directory are not set here")
 )
 
 // MaxPassword is the longest password that is looked at, in bytes. A longer one is

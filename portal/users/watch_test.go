@@ -61,7 +61,7 @@ func TestRunFollowsChanges(t *testing.T) {
 			log := follow(t, f)
 			tt.change(t, f.Path)
 			log.wait(t, "users reloaded", 1)
-			if u, ok := f.Find("carol"); !ok || u.Disabled {
+			if u, ok := f.Known("carol"); !ok || u.Disabled {
 				t.Errorf("carol is %+v, %v", u, ok)
 			}
 		})
