@@ -18,6 +18,7 @@ import (
 var floors = map[string]int{
 	"agent/policy":       0,
 	"agent/spop":         0,
+	"agent/credential":   1,
 	"agent/session":      1,
 	"agent/regulation":   1,
 	"portal/users":       1,
