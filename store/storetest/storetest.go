@@ -7,6 +7,7 @@ package storetest
 import (
 	"testing"
 
+	"postern/agent/credential"
 	"postern/agent/session"
 	"postern/portal/journal"
 )
@@ -16,6 +17,7 @@ type Store interface {
 	session.Keeper
 	Factors
 	journal.Keeper
+	credential.Keeper
 }
 
 // Run holds the stores that open makes to every promise. Each call of open gives an
@@ -24,4 +26,5 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 	t.Run("sessions", func(t *testing.T) { sessions(t, open) })
 	t.Run("factors", func(t *testing.T) { factors(t, open) })
 	t.Run("events", func(t *testing.T) { events(t, open) })
+	t.Run("credentials", func(t *testing.T) { credentials(t, open) })
 }
