@@ -107,6 +107,7 @@ func (c *compiler) rule(in *Rule) *rule {
 			"write one_factor, or take that criterion away")
 	}
 	c.freshness(in, out)
+	c.credentials(in, out)
 	return out
 }
 
@@ -125,6 +126,7 @@ func (c *compiler) notEmpty(in *Rule) {
 		{"resources", in.Resources != nil && len(in.Resources) == 0},
 		{"query", in.Query != nil && len(in.Query) == 0},
 		{"factors", in.Factors != nil && len(in.Factors) == 0},
+		{"credentials", in.Credentials != nil && len(in.Credentials) == 0},
 	} {
 		if l.empty {
 			c.fault(l.key, "is empty", "take the key away if it is not meant to restrict anything")

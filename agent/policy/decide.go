@@ -127,7 +127,7 @@ func (r *Rules) answer(d *Decision, req *Request, sub *Subject, now time.Time) {
 	if d.Rule >= 0 {
 		asked = r.rules[d.Rule]
 	}
-	d.Policy = asked.policy
+	d.Policy, d.Credentials = asked.policy, asked.credentials
 	switch asked.policy {
 	case Bypass:
 		d.Verdict, d.Reason = VerdictAllow, ReasonBypass
@@ -139,7 +139,7 @@ func (r *Rules) answer(d *Decision, req *Request, sub *Subject, now time.Time) {
 			d.Verdict, d.Reason = VerdictLogin, ReasonSignIn
 		}
 	}
-	if (d.Verdict == VerdictLogin || d.Verdict == VerdictStepUp) && !req.navigation() {
+	if (d.Verdict == VerdictLogin || d.Verdict == VerdictStepUp) && !req.navigation(asked.credentials != 0) {
 		d.Verdict = VerdictChallenge
 	}
 }

@@ -20,6 +20,8 @@ type rule struct {
 	resources []*pattern
 	maxAge    time.Duration // 0: no limit
 	factors   factors       // second factors that count
+
+	credentials Credentials // what may stand in for a session
 }
 
 // subject is one part of a subject criterion.

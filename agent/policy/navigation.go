@@ -3,8 +3,9 @@ package policy
 import "strings"
 
 // navigation says whether a browser asks for a page that a person will see, so that a
-// redirect to the portal makes sense. Everything else gets a 401.
-func (r *Request) navigation() bool {
+// redirect to the portal makes sense. Everything else gets a 401. Where a rule is meant
+// for machines, too, "*/*" alone is one of them: they wait for a 401 to send what they have.
+func (r *Request) navigation(machines bool) bool {
 	switch {
 	case hasToken(r.Upgrade, "websocket"):
 		return false
@@ -13,12 +14,12 @@ func (r *Request) navigation() bool {
 	case equalFold(strings.TrimSpace(r.RequestedWith), "XMLHttpRequest"):
 		return false
 	}
-	return acceptsHTML(r.Accept, r.Method)
+	return acceptsHTML(r.Accept, r.Method, machines)
 }
 
 // acceptsHTML says whether an Accept header lists HTML. "*/*" alone does for GET and
-// HEAD: command-line clients send it, and follow redirects.
-func acceptsHTML(accept, method string) bool {
+// HEAD, unless machines are expected: command-line clients send it, and follow redirects.
+func acceptsHTML(accept, method string, machines bool) bool {
 	rest := accept
 	for more := true; more; {
 		var item string
@@ -30,7 +31,7 @@ func acceptsHTML(accept, method string) bool {
 		}
 	}
 	only, _, _ := strings.Cut(accept, ";")
-	return strings.TrimSpace(only) == "*/*" && (method == "GET" || method == "HEAD")
+	return !machines && strings.TrimSpace(only) == "*/*" && (method == "GET" || method == "HEAD")
 }
 
 // hasToken says whether a comma-separated header holds a token, in any case.

@@ -38,10 +38,14 @@ func (s *Subject) anonymous() bool { return s.Level == Anonymous || s.User == ""
 type Decision struct {
 	Verdict Verdict
 	Policy  Policy
-	Rule    int     // index into the rules; DefaultRule or BuiltinRule otherwise
-	Domain  *Domain // the cookie domain of the host; nil when it has none
-	Path    string  // canonical path, only when it differs from the one received
-	Reason  Reason  // one constant word for logs
+
+	// Credentials is what the rule that decided takes in place of a session.
+	Credentials Credentials
+
+	Rule   int     // index into the rules; DefaultRule or BuiltinRule otherwise
+	Domain *Domain // the cookie domain of the host; nil when it has none
+	Path   string  // canonical path, only when it differs from the one received
+	Reason Reason  // one constant word for logs
 }
 
 // Rule indexes that name no entry of access_control.rules.

@@ -36,6 +36,8 @@ type Rule struct {
 
 	MaxAge  time.Duration `yaml:"max_age"` // how long ago the level may have been proved; 0: no limit
 	Factors List          `yaml:"factors"` // second factors that count: totp, webauthn, recovery, certificate
+
+	Credentials List `yaml:"credentials"` // what may stand in for a session: basic, token, certificate
 }
 
 // Domain is one cookie domain with its portal. It is one entry of `domains`.
