@@ -17,17 +17,7 @@ type Config struct {
 	Group   string        `yaml:"group"`           // of the unix socket; empty: the process's own
 	Proxies []string      `yaml:"trusted_proxies"` // who may say X-Forwarded-For; addresses and networks
 	Timeout time.Duration `yaml:"timeout"`         // for reading one request, whatever its pace
-	Guesses Guesses       `yaml:"guesses"`
 	Brand   Brand         `yaml:"branding"`
-}
-
-// Guesses bounds how often a password may be guessed.
-type Guesses struct {
-	Failures  int           `yaml:"failures"`         // for one user; in Window
-	Addresses int           `yaml:"address_failures"` // from one address (IPv6: /64); in Window; 0: as Failures
-	Window    time.Duration `yaml:"window"`
-	Wait      time.Duration `yaml:"wait"`     // the first wait; it doubles with each further failure
-	Longest   time.Duration `yaml:"max_wait"` // the longest wait
 }
 
 // Brand is what makes the portal look like its owner's. Paths name files that are read
@@ -53,7 +43,6 @@ func DefaultConfig() Config {
 		Mode:    "0660",
 		Proxies: []string{"127.0.0.0/8", "::1/128"},
 		Timeout: 10 * time.Second,
-		Guesses: Guesses{Failures: 5, Window: 2 * time.Minute, Wait: 30 * time.Second, Longest: 15 * time.Minute},
 		Brand:   Brand{Name: "Postern", Accent: "#14655a"},
 	}
 }
@@ -69,7 +58,7 @@ func (c Config) Validate() error {
 	if c.Timeout <= 0 {
 		faults = append(faults, fmt.Errorf("portal.timeout: %v is not positive", c.Timeout))
 	}
-	faults = append(faults, c.Guesses.validate(), c.Brand.validate())
+	faults = append(faults, c.Brand.validate())
 	return errors.Join(faults...)
 }
 
@@ -95,26 +84,6 @@ func validateMode(mode string) error {
 		return fmt.Errorf("portal.mode: %q is not an octal file mode such as 0660", mode)
 	}
 	return nil
-}
-
-func (g Guesses) validate() error {
-	var faults []error
-	if g.Failures < 1 {
-		faults = append(faults, fmt.Errorf("portal.guesses.failures: %d is not positive", g.Failures))
-	}
-	if g.Addresses < 0 {
-		faults = append(faults, fmt.Errorf("portal.guesses.address_failures: %d is negative", g.Addresses))
-	}
-	if g.Window <= 0 {
-		faults = append(faults, fmt.Errorf("portal.guesses.window: %v is not positive", g.Window))
-	}
-	if g.Wait < time.Second {
-		faults = append(faults, fmt.Errorf("portal.guesses.wait: %v is less than a second", g.Wait))
-	}
-	if g.Longest < g.Wait {
-		faults = append(faults, fmt.Errorf("portal.guesses.max_wait: %v is less than portal.guesses.wait", g.Longest))
-	}
-	return errors.Join(faults...)
 }
 
 func (b Brand) validate() error {

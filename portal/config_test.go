@@ -3,7 +3,6 @@ package portal
 import (
 	"strings"
 	"testing"
-	"time"
 )
 
 func TestConfigValidate(t *testing.T) {
@@ -25,11 +24,6 @@ func TestConfigValidate(t *testing.T) {
 		{"an address as a proxy", func(c *Config) { c.Proxies = []string{"192.0.2.1", "2001:db8::/32"} }, ""},
 		{"a name as a proxy", func(c *Config) { c.Proxies = []string{"::1", "haproxy"} }, "portal.trusted_proxies[1]: "},
 		{"no time", func(c *Config) { c.Timeout = 0 }, "portal.timeout: "},
-		{"no guesses", func(c *Config) { c.Guesses.Failures = 0 }, "portal.guesses.failures: "},
-		{"fewer than none", func(c *Config) { c.Guesses.Addresses = -1 }, "portal.guesses.address_failures: "},
-		{"no window", func(c *Config) { c.Guesses.Window = 0 }, "portal.guesses.window: "},
-		{"hardly a wait", func(c *Config) { c.Guesses.Wait = time.Millisecond }, "portal.guesses.wait: "},
-		{"a wait over the longest", func(c *Config) { c.Guesses.Longest = time.Second }, "portal.guesses.max_wait: "},
 		{"no name", func(c *Config) { c.Brand.Name = "" }, "portal.branding.name: "},
 		{"a name of two lines", func(c *Config) { c.Brand.Name = "a\nb" }, "portal.branding.name: "},
 		{"a colour by name", func(c *Config) { c.Brand.Accent = "green" }, "portal.branding.accent: "},
@@ -55,7 +49,7 @@ func TestConfigValidate(t *testing.T) {
 
 func TestConfigValidateNamesEveryFault(t *testing.T) {
 	err := Config{}.Validate()
-	for _, key := range []string{"listen", "timeout", "guesses.failures", "guesses.window", "guesses.wait", "branding.name", "branding.accent"} {
+	for _, key := range []string{"listen", "timeout", "branding.name", "branding.accent"} {
 		if err == nil || !strings.Contains(err.Error(), "portal."+key+": ") {
 			t.Errorf("%s is not among the faults: %v", key, err)
 		}

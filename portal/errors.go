@@ -8,6 +8,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
+	"postern/agent/regulation"
 	"postern/portal/users"
 )
 
@@ -47,7 +48,7 @@ func status(err error) int {
 		return http.StatusNotFound
 	case errors.Is(err, errWrongHost):
 		return http.StatusMisdirectedRequest
-	case errors.Is(err, errNoSessions), errors.Is(err, errRules), errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, errNoSessions), errors.Is(err, errRules), errors.Is(err, regulation.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
 		return http.StatusServiceUnavailable
 	case errors.As(err, &raised):
 		return raised.Code // the server's own: body or header too large, malformed, timed out

@@ -30,6 +30,7 @@ import (
 	"golang.org/x/crypto/argon2"
 
 	"postern/agent/policy"
+	"postern/agent/regulation"
 	"postern/agent/session"
 	"postern/portal/factor"
 	"postern/portal/mail"
@@ -109,6 +110,7 @@ func openHouse(t *testing.T, change ...func(*Server)) *house {
 	must(t, err)
 	h.server = &Server{
 		Config: DefaultConfig(), Cookie: session.DefaultConfig(), Rules: func() *policy.Rules { return rules },
+		Guesses: &regulation.Limiter{Config: regulation.DefaultConfig(), Keeper: &regulation.Memory{}, Key: key, Log: log},
 		Domains: houseDomains(), Users: h.users, Sessions: h.table, Key: key, Log: log,
 		Factors: houseFactors(t, db), Journal: db, Password: h.users, Strength: strength.DefaultConfig(),
 	}
@@ -254,16 +256,21 @@ type directory struct{ f *users.File }
 
 func (d directory) Epoch() uint64 { return d.f.Epoch() }
 
-func (d directory) Identify(name string) (session.Identity, bool) {
+func (d directory) Identify(_ context.Context, name string) (session.Identity, session.Standing, error) {
+	id, standing := d.Recall(name)
+	return id, standing, nil
+}
+
+func (d directory) Recall(name string) (session.Identity, session.Standing) {
 	u, ok := d.f.Known(name)
 	if !ok || u.Disabled {
-		return session.Identity{}, false
+		return session.Identity{}, session.Gone
 	}
 	id := session.Identity{Name: u.DisplayName, Groups: u.Groups}
 	if len(u.Emails) > 0 {
 		id.Email = u.Emails[0]
 	}
-	return id, true
+	return id, session.Present
 }
 
 // browser is a person's browser without JavaScript: a cookie jar and one page at a time.

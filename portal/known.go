@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"postern/agent/policy"
+	"postern/agent/regulation"
 	"postern/portal/journal"
 )
 
@@ -72,7 +73,7 @@ func (s *site) welcome(v *visit, f policy.Factor) {
 	_, known := s.known(v, user)
 	s.remember(v, user)
 	s.note(v, journal.Event{Kind: journal.SignIn, User: user, Factor: f.String()})
-	if !known && s.allow(makeSubject(byLetter, user)) == 0 {
+	if !known && s.use(regulation.User(regulation.Letter, user)) == nil {
 		s.letterSignIn(v)
 	}
 }

@@ -3,13 +3,13 @@ package portal
 import (
 	"context"
 	"errors"
-	"math"
 	"net/http"
 	"strconv"
 
 	"github.com/gofiber/fiber/v2"
 
 	"postern/agent/policy"
+	"postern/agent/regulation"
 	"postern/portal/factor"
 	"postern/portal/journal"
 	"postern/portal/users"
@@ -67,24 +67,20 @@ func (s *site) provePasskey(v *visit) (factor.Proof, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), guessTimeout)
 	defer cancel()
-	var subjects []subject
-	if a, ok := subjectAddress(v.addr); ok {
-		subjects = append(subjects, a)
-	}
-	try, wait := s.guesses.begin(ctx, s.now(), subjects...)
-	if try == nil {
-		return factor.Proof{}, waitError{Seconds: int(math.Ceil(wait.Seconds()))}
+	try, err := s.attempt(ctx, regulation.Address(regulation.WebAuthn, v.addr))
+	if err != nil {
+		return factor.Proof{}, err
 	}
 	proof, err := key.FinishLogin(ctx, factor.Assertion{
 		Browser: v.browser, Ticket: v.field("ticket"), Response: []byte(v.field("response")),
 	}, s.now())
 	switch {
 	case err == nil:
-		try.succeed()
+		try.Succeed()
 	case guess(err):
-		try.fail(s.now())
+		try.Fail(s.now())
 	default:
-		try.release()
+		try.Release()
 	}
 	s.suspect(v, err)
 	return proof, err

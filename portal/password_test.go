@@ -96,7 +96,7 @@ func TestThreat42APasswordPageWantsAFreshProof(t *testing.T) {
 }
 
 func TestThreat35OldPasswordsAreGuesses(t *testing.T) {
-	h := openHouse(t, func(s *Server) { s.Config.Guesses.Failures = 3 })
+	h := openHouse(t, func(s *Server) { s.Guesses.Config.Failures = 3 })
 	b := h.browser()
 	b.signIn("", "bob", "builder")
 	page := b.get(auth + pagePassword)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"postern/agent/policy"
+	"postern/agent/regulation"
 	"postern/agent/session"
 	"postern/portal/journal"
 	"postern/portal/strength"
@@ -48,10 +49,12 @@ type Server struct {
 	Users    Users
 	Sessions Sessions
 	Factors  Factors
-	Letters  Letters          // nil: no mail is set up
-	Journal  journal.Keeper   // nil: nothing is kept
-	Password Passwords        // nil: passwords cannot be changed here
+	Letters  Letters        // nil: no mail is set up
+	Journal  journal.Keeper // nil: nothing is kept
+	Password Passwords      // nil: passwords cannot be changed here
+	Guesses  *regulation.Limiter
 	Strength strength.Config  // of new passwords
+	Tokens   Credentials      // nil: programs cannot come in
 	Key      []byte           // 32 bytes; for CSRF tokens
 	Now      func() time.Time // nil means time.Now
 	Log      *slog.Logger
@@ -96,8 +99,8 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 
 // open checks that the Server is whole and reads what it serves.
 func (s *Server) open() (*site, error) {
-	if s.Rules == nil || s.Users == nil || s.Sessions == nil || len(s.Domains) == 0 {
-		return nil, errors.New("portal: Rules, Users, Sessions and Domains must be set")
+	if s.Rules == nil || s.Users == nil || s.Sessions == nil || s.Guesses == nil || len(s.Domains) == 0 {
+		return nil, errors.New("portal: Rules, Users, Sessions, Guesses and Domains must be set")
 	}
 	if len(s.Key) < 32 {
 		return nil, errors.New("portal: Key is shorter than 32 bytes")
@@ -125,7 +128,7 @@ func (s *Server) open() (*site, error) {
 	return &site{
 		Server: s, hosts: hosts, proxies: parseProxies(s.Config.Proxies),
 		assets: assets, brand: brand, words: words, pages: pages,
-		guesses: newLimiter(s.Config.Guesses), judges: make(chan struct{}, judging), behind: newBehind(),
+		judges: make(chan struct{}, judging), behind: newBehind(),
 	}, nil
 }
 

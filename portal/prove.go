@@ -3,7 +3,6 @@ package portal
 import (
 	"context"
 	"errors"
-	"math"
 	"net/http"
 	"slices"
 	"strconv"
@@ -12,6 +11,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"postern/agent/policy"
+	"postern/agent/regulation"
 	"postern/portal/factor"
 	"postern/portal/journal"
 	"postern/portal/users"
@@ -153,22 +153,19 @@ func (s *site) check(v *visit, way policy.Factor) error {
 		_, err := s.prove(v, v.session.User, v.field("password"))
 		return err
 	}
-	subjects := []subject{makeSubject(bySecond, way.String()+"\x00"+v.session.User)}
-	if a, ok := subjectAddress(v.addr); ok {
-		subjects = append(subjects, a)
+	k := kindOf(way)
+	try, err := s.attempt(ctx, regulation.User(k, v.session.User), regulation.Address(k, v.addr))
+	if err != nil {
+		return err
 	}
-	try, wait := s.guesses.begin(ctx, s.now(), subjects...)
-	if try == nil {
-		return waitError{Seconds: int(math.Ceil(wait.Seconds()))}
-	}
-	err := s.checkFactor(ctx, v, way)
+	err = s.checkFactor(ctx, v, way)
 	switch {
 	case err == nil:
-		try.succeed()
+		try.Succeed()
 	case guess(err):
-		try.fail(s.now())
+		try.Fail(s.now())
 	default:
-		try.release()
+		try.Release()
 	}
 	return err
 }

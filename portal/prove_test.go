@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"postern/agent/policy"
+	"postern/agent/regulation"
 	"postern/agent/session"
 	"postern/portal/factor"
 	"postern/portal/journal"
@@ -131,7 +132,7 @@ func TestThreat36CodesGuessedAtOnce(t *testing.T) {
 			})
 		}
 		guesses.Wait()
-		if limit := DefaultConfig().Guesses.Failures; answers[http.StatusUnauthorized] > limit || answers[http.StatusUnauthorized]+answers[http.StatusTooManyRequests] != 36 {
+		if limit := regulation.DefaultConfig().Failures; answers[http.StatusUnauthorized] > limit || answers[http.StatusUnauthorized]+answers[http.StatusTooManyRequests] != 36 {
 			t.Errorf("%s: answers %v, and at most %d may be looked at", way, answers, limit)
 		}
 	}

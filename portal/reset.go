@@ -3,7 +3,6 @@ package portal
 import (
 	"context"
 	"errors"
-	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
+	"postern/agent/regulation"
 	"postern/agent/session"
 	"postern/portal/factor"
 	"postern/portal/journal"
@@ -77,27 +77,19 @@ func (s *site) takeResetAsk(v *visit) error {
 	if err != nil {
 		return err
 	}
-	if wait := s.allow(s.askers(v, name)...); wait > 0 {
-		b.Say, b.Wait = "signin.wait", int(math.Ceil(wait.Seconds()))
+	var wait waitError
+	switch err := s.use(s.counted(v, regulation.Reset, name)...); {
+	case errors.As(err, &wait):
+		b.Say, b.Wait = "signin.wait", wait.Seconds
 		v.c.Set(fiber.HeaderRetryAfter, strconv.Itoa(b.Wait))
 		return s.resetForm(v, http.StatusTooManyRequests, b)
+	case err != nil:
+		return err
 	}
 	after := *v
 	after.c = nil // the request is over by then
 	s.later(v.id, func() { s.sendReset(&after, name) })
 	return s.notice(v, notice{Title: "reset.sent_title", Text: "reset.sent_text", More: "reset.sent_more", Link: v.goal("/"), LinkText: "reset.back"})
-}
-
-// askers is what asking for a reset link counts against, apart from guesses.
-func (s *site) askers(v *visit, user string) []subject {
-	if browser, ok := s.known(v, user); ok {
-		return []subject{makeSubject(byReset, "browser\x00"+browser+"\x00"+user)}
-	}
-	list := []subject{makeSubject(byReset, "user\x00"+user)}
-	if a, ok := subjectAddress(v.addr); ok {
-		list = append(list, makeSubject(byReset, "address\x00"+string(a.hash[:])))
-	}
-	return list
 }
 
 // sendReset writes the link to a user, when there is one who can have it.
@@ -120,6 +112,8 @@ type newPasswordBody struct {
 	Username string
 	Slip     string // of the reset link
 	Length   int    // the least, in characters
+	Tokens   int    // credentials of the user's programs
+	Revoke   bool   // they shall end too
 	Problem  string // what is wrong with the new password, said already
 	Say      sentence
 	Wait     int // seconds; with "signin.wait"
@@ -143,7 +137,7 @@ func (s *site) readReset(v *visit, slip string) (user string, err error) {
 }
 
 func (s *site) resetNewForm(v *visit, code int, b newPasswordBody) error {
-	b.Length = s.Strength.MinLength
+	b.Length, b.Tokens, b.Revoke = s.Strength.MinLength, s.countTokens(v, b.Username), v.field("tokens") == "yes"
 	return s.render(v, page{Name: "resetnew", Status: code, Title: "resetnew.title", Failed: b.Say != "" || b.Problem != "", Body: b})
 }
 
@@ -190,11 +184,11 @@ func (s *site) takeResetNew(v *visit) error {
 	if err := s.Password.ReplacePassword(ctx, name, password, version); err != nil {
 		return s.resetGone(v, err)
 	}
-	s.guesses.forgive(subjectUser(name))
+	s.forgive(v, name)
 	s.log().Info("password reset", "rid", v.id, "addr", v.addr.String(), "user", name)
 	s.note(v, journal.Event{Kind: journal.PasswordReset, User: name})
 	s.letterPassword(v, name)
-	if err := s.signOutAll(v, name, ""); err != nil {
+	if err := errors.Join(s.revokeAsked(v, name), s.signOutAll(v, name, "")); err != nil {
 		return err
 	}
 	return s.notice(v, notice{Title: "resetnew.done_title", Text: "resetnew.done_text", Link: "/", LinkText: "signin.submit"})

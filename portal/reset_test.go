@@ -94,7 +94,7 @@ func TestResetByALink(t *testing.T) {
 // TestThreat34ResetTellsNothing: whoever asks cannot learn who exists, who is disabled and
 // who has an address.
 func TestThreat34ResetTellsNothing(t *testing.T) {
-	h := openHouse(t, func(s *Server) { s.Config.Guesses.Failures = 100 })
+	h := openHouse(t, func(s *Server) { s.Guesses.Config.Failures = 100 })
 	var first string
 	for _, name := range []string{"alice", "nobody", "carol", "bob", "<script>", "alice@example.com", strings.Repeat("x", 256)} {
 		got := h.browser().ask(name)
@@ -137,7 +137,7 @@ func (s *shutCounter) Enqueue(m mail.Message) error {
 }
 
 func TestAskingForLinksIsBounded(t *testing.T) {
-	h := openHouse(t, func(s *Server) { s.Config.Guesses.Failures = 3 })
+	h := openHouse(t, func(s *Server) { s.Guesses.Config.Failures = 3 })
 	for n, name := range []string{"alice", "alice", "alice"} {
 		h.from(n).ask(name).want(t, http.StatusOK)
 	}
@@ -272,7 +272,7 @@ func TestSecondFactorAfterAReset(t *testing.T) {
 }
 
 func TestAResetForgivesItsUserHisGuesses(t *testing.T) {
-	h := openHouse(t, func(s *Server) { s.Config.Guesses.Failures = 2; s.Config.Guesses.Addresses = 100 })
+	h := openHouse(t, func(s *Server) { s.Guesses.Config.Failures = 2; s.Guesses.Config.Addresses = 100 })
 	b := h.browser()
 	for range 2 {
 		b.signIn("", "alice", "forgotten").want(t, http.StatusUnauthorized)

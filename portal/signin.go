@@ -3,7 +3,6 @@ package portal
 import (
 	"context"
 	"errors"
-	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"postern/agent/policy"
+	"postern/agent/regulation"
 	"postern/agent/session"
 	"postern/portal/journal"
 	"postern/portal/users"
@@ -143,35 +143,24 @@ func (s *site) prove(v *visit, name, password string) (users.User, error) {
 	if err != nil {
 		return users.User{}, err
 	}
-	try, wait := s.guesses.begin(ctx, s.now(), s.counted(v, as)...)
-	if try == nil {
-		return users.User{}, waitError{Seconds: int(math.Ceil(wait.Seconds()))}
+	try, err := s.attempt(ctx, s.counted(v, regulation.Password, as)...)
+	if err != nil {
+		return users.User{}, err
 	}
-	user, err := users.User{}, users.ErrBadCredentials
+	user := users.User{}
+	err = users.ErrBadCredentials
 	if len(password) <= maxPassword {
 		user, err = s.Users.Authenticate(ctx, name, password)
 	}
 	switch {
 	case err == nil:
-		try.succeed()
+		try.Succeed()
 	case errors.Is(err, users.ErrBadCredentials):
-		try.fail(s.now())
+		try.Fail(s.now())
 	default:
-		try.release()
+		try.Release()
 	}
 	return user, err
-}
-
-// counted is what a guess at a user counts against.
-func (s *site) counted(v *visit, user string) []subject {
-	if browser, ok := s.known(v, user); ok {
-		return []subject{subjectBrowser(browser, user)}
-	}
-	subjects := []subject{subjectUser(user)}
-	if a, ok := subjectAddress(v.addr); ok {
-		subjects = append(subjects, a)
-	}
-	return subjects
 }
 
 // refuse shows the form again. One sentence serves every cause that has to do with who

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
+	"postern/agent/credential"
 	"postern/agent/policy"
 )
 
@@ -29,7 +30,6 @@ type site struct {
 	brand   *brand
 	words   *catalogue
 	pages   *templates
-	guesses *limiter
 	judges  chan struct{} // see judge
 	behind  *behind
 }
@@ -111,6 +111,13 @@ func (s *site) app() *fiber.App {
 	app.Get(pagePassword, s.page(s.showPassword))
 	app.Post(pagePassword, s.form(s.takePassword))
 	app.Post("/password-strength", s.form(s.takeStrength))
+	app.Get(pageTokens, s.page(s.showTokens))
+	app.Post(pageTokens+"/revoke", s.form(s.takeRevoke))
+	app.Post(pageTokens+"/revoke-all", s.form(s.takeRevokeAll))
+	for _, kind := range []credential.Kind{credential.Token, credential.App} {
+		app.Get(newTokenPage(kind), s.page(s.showNewToken(kind)))
+		app.Post(newTokenPage(kind), s.form(s.takeNewToken(kind)))
+	}
 	app.Get("/.well-known/change-password", s.page(s.wellKnown))
 	app.Get(pageReset, s.page(s.showReset))
 	app.Post(pageReset, s.form(s.takeResetAsk))

@@ -13,6 +13,7 @@ import (
 
 	"postern/agent"
 	"postern/agent/policy"
+	"postern/agent/regulation"
 	"postern/agent/session"
 	"postern/cmd/postern/config"
 	"postern/portal"
@@ -37,7 +38,9 @@ type Main struct {
 	users   *users.File
 	table   *session.Table
 	factors portal.Factors
+	guesses *regulation.Limiter
 	outbox  *mail.Outbox // nil when mail is off
+	journal record
 }
 
 // Open opens what can be wrong: rules, users, store, secret and sockets. What it opened
@@ -67,6 +70,7 @@ func (m *Main) Open(ctx context.Context) (err error) {
 	if m.keys, err = deriveKeys(secret); err != nil {
 		return err
 	}
+	m.journal = m.newRecord()
 	m.table = &session.Table{
 		Config: m.Config.Session, Keeper: m.store, Directory: directory{m.users},
 		Key: m.keys.token, Prepare: agent.Prepare, Log: m.Log,
@@ -74,6 +78,7 @@ func (m *Main) Open(ctx context.Context) (err error) {
 	if m.factors, err = newFactors(m.Config, m.keys, m.store, m.Log); err != nil {
 		return err
 	}
+	m.guesses = &regulation.Limiter{Config: m.Config.Regulation, Keeper: &regulation.Memory{}, Key: m.keys.guess, Log: m.Log}
 	if m.outbox, err = newOutbox(m.Config, m.Log); err != nil {
 		return m.Config.Check(err)
 	}
@@ -136,7 +141,7 @@ func (m *Main) Run(ctx context.Context) error {
 	front.Go(part("portal", ctx, func(ctx context.Context) error { return m.portal().Serve(ctx, m.Listeners["portal"]) }))
 	front.Go(part("control", ctx, func(ctx context.Context) error { return m.control().serve(ctx, m.Listeners["control"]) }))
 	front.Go(part("users", ctx, m.users.Run))
-	front.Go(part("journal", ctx, m.prune))
+	front.Go(part("journal", ctx, m.pruneJournal))
 	front.Go(func() error { m.tryMail(ctx); return nil })
 	front.Go(func() error { // the sessions' end is the end of all
 		select {
@@ -175,7 +180,7 @@ func (m *Main) agent() *agent.Server {
 func (m *Main) portal() *portal.Server {
 	s := &portal.Server{
 		Config: m.Config.Portal, Cookie: m.Config.Session, Rules: m.rules.Load, Domains: m.Config.Domains,
-		Users: m.users, Sessions: m.table, Factors: m.factors, Journal: m.store,
+		Users: m.users, Sessions: m.table, Factors: m.factors, Guesses: m.guesses, Journal: m.journal,
 		Password: m.users, Strength: m.Config.Passwords, Key: m.keys.csrf, Log: m.Log,
 	}
 	if m.outbox != nil {

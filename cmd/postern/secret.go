@@ -25,9 +25,11 @@ const (
 // keys are derived from the one secret, each for one purpose. Who has one of them cannot
 // find another.
 type keys struct {
-	token []byte // MAC of session tokens
-	csrf  []byte // tokens of forms
-	seal  []byte // what the store keeps unreadable
+	token   []byte // MAC of session tokens
+	csrf    []byte // tokens of forms
+	seal    []byte // what the store keeps unreadable
+	journal []byte // the chain of events
+	guess   []byte // hashes whom failures are counted against
 }
 
 // deriveKeys makes the keys. The labels are part of what is stored: they never change.
@@ -40,6 +42,8 @@ func deriveKeys(secret []byte) (keys, error) {
 		{&k.token, "postern session token v1"},
 		{&k.csrf, "postern form token v1"},
 		{&k.seal, "postern sealing v1"},
+		{&k.journal, "postern journal v1"},
+		{&k.guess, "postern regulation v1"},
 	} {
 		key, err := hkdf.Key(sha256.New, secret, nil, d.label, 32)
 		if err != nil {

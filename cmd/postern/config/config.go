@@ -16,6 +16,7 @@ import (
 
 	"postern/agent"
 	"postern/agent/policy"
+	"postern/agent/regulation"
 	"postern/agent/session"
 	"postern/haproxy"
 	"postern/portal"
@@ -31,21 +32,22 @@ const MaxSize = 4 << 20
 
 // Config is one postern.yml. Paths in it are absolute.
 type Config struct {
-	Domains   []policy.Domain `yaml:"domains"`
-	Agent     agent.Config    `yaml:"agent"`
-	Portal    portal.Config   `yaml:"portal"`
-	Users     users.Config    `yaml:"users"`
-	Passwords strength.Config `yaml:"passwords"`
-	Factors   factor.Config   `yaml:"factors"`
-	Mail      mail.Config     `yaml:"mail"`
-	Journal   journal.Config  `yaml:"journal"`
-	Access    policy.Config   `yaml:"access_control"`
-	Session   session.Config  `yaml:"session"`
-	Headers   haproxy.Headers `yaml:"headers"`
-	Store     string          `yaml:"store"`   // sqlite:/path
-	Secret    Secret          `yaml:"secret"`  // what every key is derived from
-	Control   string          `yaml:"control"` // path of the control socket; "" is control.sock beside the store
-	Log       Log             `yaml:"log"`
+	Domains    []policy.Domain   `yaml:"domains"`
+	Agent      agent.Config      `yaml:"agent"`
+	Portal     portal.Config     `yaml:"portal"`
+	Users      users.Config      `yaml:"users"`
+	Passwords  strength.Config   `yaml:"passwords"`
+	Factors    factor.Config     `yaml:"factors"`
+	Mail       mail.Config       `yaml:"mail"`
+	Regulation regulation.Config `yaml:"regulation"`
+	Journal    journal.Config    `yaml:"journal"`
+	Access     policy.Config     `yaml:"access_control"`
+	Session    session.Config    `yaml:"session"`
+	Headers    haproxy.Headers   `yaml:"headers"`
+	Store      string            `yaml:"store"`   // sqlite:/path
+	Secret     Secret            `yaml:"secret"`  // what every key is derived from
+	Control    string            `yaml:"control"` // path of the control socket; "" is control.sock beside the store
+	Log        Log               `yaml:"log"`
 
 	file string
 	doc  *document
@@ -66,18 +68,19 @@ type Log struct {
 // Default is what an empty file means, before what must be written is missed.
 func Default() Config {
 	return Config{
-		Agent:     agent.DefaultConfig(),
-		Portal:    portal.DefaultConfig(),
-		Users:     users.DefaultConfig(),
-		Passwords: strength.DefaultConfig(),
-		Factors:   factor.DefaultConfig(),
-		Mail:      mail.DefaultConfig(),
-		Journal:   journal.DefaultConfig(),
-		Session:   session.DefaultConfig(),
-		Headers:   haproxy.DefaultHeaders(),
-		Store:     "sqlite:/var/lib/postern/postern.db",
-		Secret:    Secret{File: "/var/lib/postern/secret"},
-		Log:       Log{Level: "info", Format: "text"},
+		Agent:      agent.DefaultConfig(),
+		Portal:     portal.DefaultConfig(),
+		Users:      users.DefaultConfig(),
+		Passwords:  strength.DefaultConfig(),
+		Factors:    factor.DefaultConfig(),
+		Mail:       mail.DefaultConfig(),
+		Regulation: regulation.DefaultConfig(),
+		Journal:    journal.DefaultConfig(),
+		Session:    session.DefaultConfig(),
+		Headers:    haproxy.DefaultHeaders(),
+		Store:      "sqlite:/var/lib/postern/postern.db",
+		Secret:     Secret{File: "/var/lib/postern/secret"},
+		Log:        Log{Level: "info", Format: "text"},
 	}
 }
 
@@ -148,7 +151,7 @@ func (c *Config) resolve(dir string) {
 			*p = scheme + filepath.Join(dir, rest)
 		}
 	}
-	rel(&c.Users.File)
+	c.resolveUsers(dir)
 	rel(&c.Secret.File)
 	if path, ok := c.StorePath(); c.Control == "" && ok && path != "" {
 		c.Control = filepath.Join(filepath.Dir(path), "control.sock")
@@ -173,7 +176,7 @@ type validator interface{ Validate() error }
 // validate joins the faults of every part, each beginning with its key path.
 func (c *Config) validate() error {
 	var errs []error
-	for _, part := range []any{c.Agent, c.Portal, c.Users, c.Passwords, c.Factors, c.Mail, c.Journal, c.Session} {
+	for _, part := range []any{c.Agent, c.Portal, c.Users, c.Passwords, c.Factors, c.Mail, c.Regulation, c.Journal, c.Session} {
 		if v, ok := part.(validator); ok {
 			errs = append(errs, v.Validate())
 		}
