@@ -41,7 +41,7 @@ func (s *site) showActivity(v *visit) error {
 		row := eventRow{Event: e, How: factorName(e.Factor)}
 		row.What, row.Bad = happened(e.Kind)
 		switch e.Kind {
-		case journal.FactorAdded, journal.FactorRemoved, journal.FactorRenamed, journal.FactorSuspicious:
+		case journal.FactorAdded, journal.FactorRemoved, journal.FactorRenamed, journal.FactorSuspicious, journal.TokenCreated, journal.TokenRevoked:
 			row.About = e.Detail
 		case journal.CodesMade, journal.CodeUsed:
 			row.How = "" // What says it
@@ -84,6 +84,10 @@ func happened(k journal.Kind) (what sentence, bad bool) {
 		return "activity.codes_made", false
 	case journal.CodeUsed:
 		return "activity.code_used", false
+	case journal.TokenCreated:
+		return "activity.token_created", false
+	case journal.TokenRevoked:
+		return "activity.token_revoked", false
 	case journal.NotMe:
 		return "activity.not_me", true
 	case journal.Admin:

@@ -23,11 +23,19 @@ const (
 	pagePassword = "/settings/password"
 	pageSessions = "/settings/sessions"
 	pageActivity = "/settings/activity"
+	pageTokens   = "/settings/tokens"
+	pageAddToken = "/settings/tokens/token"
+	pageAddApp   = "/settings/tokens/password"
 )
 
-// sensitive says that a page changes how the person signs in.
+// sensitive says that a page changes how the person, or a program of his, gets in.
 func sensitive(page string) bool {
-	return page == pageFactors || strings.HasPrefix(page, pageFactors+"/") || page == pageRecovery || page == pagePassword
+	for _, p := range []string{pageFactors, pageRecovery, pagePassword, pageTokens} {
+		if page == p || strings.HasPrefix(page, p+"/") {
+			return true
+		}
+	}
+	return false
 }
 
 // parsePage accepts the path of a page under /settings and nothing else, "" otherwise.

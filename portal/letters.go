@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"postern/agent/credential"
 	"postern/portal/factor"
 	"postern/portal/mail"
 )
@@ -129,6 +130,14 @@ func (s *site) letterFactorRemoved(v *visit, d factor.Device) {
 	if m, ok := s.letter(v, d.User, "mail.removed_subject", "mail.removed_text"); ok {
 		m.Facts = []mail.Fact{{Label: v.words.say("mail.device"), Value: d.Name}}
 		s.event(v, m, factor.Event{User: d.User, What: notMeRemoved})
+	}
+}
+
+// letterToken tells the visitor that a program was let in as him.
+func (s *site) letterToken(v *visit, r credential.Record) {
+	if m, ok := s.letter(v, r.Owner, "mail.token_subject", "mail.token_text"); ok {
+		m.Facts = []mail.Fact{{Label: v.words.say("mail.token_name"), Value: r.Name}}
+		s.event(v, m, factor.Event{User: r.Owner, What: notMeToken})
 	}
 }
 

@@ -21,6 +21,7 @@ const (
 	notMeAdded    = "added"
 	notMeRemoved  = "removed"
 	notMeCode     = "code"
+	notMeToken    = "token"
 )
 
 // notMeBody is what the page shows before anything is done.
@@ -31,6 +32,7 @@ type notMeBody struct {
 	Browser string // as the letter said it
 	Slip    string
 	Added   bool // a device was, and will be removed
+	Tokens  bool // there are some, and they will be revoked
 	Resets  bool // a new password will be needed
 }
 
@@ -43,7 +45,7 @@ func (s *site) showNotMe(v *visit) error {
 	}
 	return s.render(v, page{Name: "notme", Status: http.StatusOK, Title: "notme.title", Body: notMeBody{
 		What: whatHappened(e.What), User: e.User, When: e.At.UTC().Format("2006-01-02 15:04 UTC"),
-		Browser: e.Browser, Slip: v.form("slip"), Added: e.Device != "", Resets: s.resets(),
+		Browser: e.Browser, Slip: v.form("slip"), Added: e.Device != "", Tokens: s.countTokens(v, e.User) > 0, Resets: s.resets(),
 	}})
 }
 
@@ -75,13 +77,15 @@ func whatHappened(what string) sentence {
 		return "notme.removed"
 	case notMeCode:
 		return "notme.code"
+	case notMeToken:
+		return "notme.token"
 	}
 	return "notme.something"
 }
 
 // takeNotMe is POST /not-me: it spends the link and shuts whoever it was out. The
-// password opens nothing any more, everybody is signed out, a device that was added is
-// gone, and a link for a new password is on its way to the account's own address.
+// password opens nothing any more, everybody is signed out, no program comes in, a device
+// that was added is gone, and a link for a new password is on its way to the account's own address.
 func (s *site) takeNotMe(v *visit) error {
 	slip := v.field("slip")
 	if _, err := s.readNotMe(v, slip); err != nil {
@@ -99,7 +103,7 @@ func (s *site) takeNotMe(v *visit) error {
 	s.log().Warn("a user says that it was not him", "rid", v.id, "addr", v.addr.String(), "user", e.User, "what", e.What, "at", e.At.Format(time.RFC3339))
 	s.note(v, journal.Event{Kind: journal.NotMe, User: e.User, Detail: e.What})
 	// All of it is tried, whatever fails: the link cannot be used again.
-	err = errors.Join(s.lock(ctx, e.User), s.dropDevice(ctx, v, e), s.signOutAll(v, e.User, ""))
+	err = errors.Join(s.lock(ctx, e.User), s.dropDevice(ctx, v, e), s.revokeTokens(v, e.User, "not_me"), s.signOutAll(v, e.User, ""))
 	done := notice{Title: "notme.out_title", Text: "notme.done_text", More: "notme.done_help", Link: "/", LinkText: "signedout.again"}
 	if s.resets() {
 		done.Title, done.More = "notme.done_title", "notme.done_admin"

@@ -27,6 +27,7 @@ func (s *site) showPassword(v *visit) error {
 
 func (s *site) passwordForm(v *visit, code int, b newPasswordBody) error {
 	b.Username, b.Length = v.user(), s.Strength.MinLength
+	b.Tokens, b.Revoke = s.countTokens(v, b.Username), v.field("tokens") == "yes"
 	return s.render(v, page{Name: "password", Status: code, Title: "password.title", Failed: b.Say != "" || b.Problem != "", Body: b})
 }
 
@@ -107,10 +108,11 @@ func (s *site) changePassword(v *visit, user, password, version string) error {
 	s.note(v, journal.Event{Kind: journal.PasswordChanged, User: user})
 	s.letterPassword(v, user)
 	s.remember(v, user)
+	ended := s.revokeAsked(v, user)
 	if err := s.raise(v, policy.Password); err != nil {
-		return errors.Join(err, s.signOutAll(v, user, ""))
+		return errors.Join(err, ended, s.signOutAll(v, user, ""))
 	}
-	return s.signOutAll(v, user, v.session.ID)
+	return errors.Join(ended, s.signOutAll(v, user, v.session.ID))
 }
 
 // version is that of a user's password, "" where there is none that is kept here.

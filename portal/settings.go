@@ -28,6 +28,9 @@ func (p page) Menu() []entry {
 	if p.site.Password != nil {
 		list = append(list, entry{Page: pagePassword, Name: "settings.password"})
 	}
+	if p.site.hasTokens() {
+		list = append(list, entry{Page: pageTokens, Name: "settings.tokens"})
+	}
 	list = append(list, entry{Page: pageSessions, Name: "settings.sessions"})
 	if p.site.Journal != nil {
 		list = append(list, entry{Page: pageActivity, Name: "settings.activity"})
@@ -66,7 +69,7 @@ const (
 )
 
 // doneSentences are all that cookieDone can say.
-var doneSentences = [...]sentence{"factors.removed", "factors.renamed", "factors.added", "sessions.ended", "sessions.ended_others"}
+var doneSentences = [...]sentence{"factors.removed", "factors.renamed", "factors.added", "sessions.ended", "sessions.ended_others", "tokens.revoked", "tokens.revoked_all"}
 
 // leaveDone goes to a page that says once what has been done.
 func (v *visit) leaveDone(to string, what sentence) error {
