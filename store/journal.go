@@ -3,8 +3,8 @@ package store
 import (
 	"context"
 	"database/sql"
+	"net/netip"
 	"strings"
-	"time"
 
 	"postern/portal/journal"
 )
@@ -12,70 +12,181 @@ import (
 // maxEvents is how many events a list holds whose filter names no limit.
 const maxEvents = 1000
 
-// pruneStep is how many events one transaction removes, so that a long prune does not
-// hold up sign-ins.
-const pruneStep = 1000
+const eventColumns = `id, at, kind, user_name, by_whom, factor, reason, detail, session, request, addr, browser, sum`
 
-const eventColumns = `at, kind, user_name, factor, reason, detail, session, request, addr, browser`
-
-// AddEvent implements journal.Keeper.
-func (s *Store) AddEvent(ctx context.Context, e journal.Event) error {
-	return s.change(ctx, "add event", func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `INSERT INTO events (`+eventColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			nanos(e.At), string(e.Kind), e.User, e.Factor, e.Reason, e.Detail, e.Session, e.Request, e.Addr, e.Browser)
+// AppendEvents implements journal.Ledger.
+func (s *Store) AppendEvents(ctx context.Context, events []journal.Event, seal journal.Seal) ([]journal.Record, error) {
+	var records []journal.Record
+	err := s.change(ctx, "add events", func(tx *sql.Tx) (err error) {
+		records, err = appendEvents(ctx, tx, events, seal)
 		return err
 	})
+	if err != nil {
+		return nil, err
+	}
+	return records, nil
 }
 
-// ListEvents implements journal.Keeper. Of events at the same moment the later one comes
-// first.
+func appendEvents(ctx context.Context, tx *sql.Tx, events []journal.Event, seal journal.Seal) ([]journal.Record, error) {
+	seq, sum, err := lastEvent(ctx, tx, seal)
+	if err != nil {
+		return nil, err
+	}
+	add, err := tx.PrepareContext(ctx, `INSERT INTO events (`+eventColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+	if err != nil {
+		return nil, err
+	}
+	defer add.Close()
+	records := make([]journal.Record, len(events))
+	for i, e := range events {
+		seq++
+		sum = seal(sum, seq, e)
+		_, err := add.ExecContext(ctx, int64(seq), nanos(e.At), string(e.Kind), e.User, e.By, e.Factor, e.Reason, e.Detail,
+			e.Session, e.Request, e.Addr, e.Browser, sum[:])
+		if err != nil {
+			return nil, err
+		}
+		records[i] = journal.Record{Seq: seq, Sum: sum, Event: e}
+	}
+	return records, nil
+}
+
+// lastEvent is what the next event is sealed upon. Events from before there were sums are
+// sealed now.
+func lastEvent(ctx context.Context, tx *sql.Tx, seal journal.Seal) (seq uint64, sum journal.Sum, err error) {
+	marks, err := readMarks(tx.QueryRowContext(ctx, selectMarks))
+	if err != nil {
+		return 0, sum, err
+	}
+	last, err := scanEvents(tx.QueryContext(ctx, `SELECT `+eventColumns+` FROM events ORDER BY id DESC LIMIT 1`))
+	switch {
+	case err != nil:
+		return 0, sum, err
+	case len(last) == 0:
+		return marks.Pruned, marks.Sum, nil
+	case last[0].Sum != journal.Sum{}:
+		return last[0].Seq, last[0].Sum, nil
+	}
+	all, err := scanEvents(tx.QueryContext(ctx, `SELECT `+eventColumns+` FROM events ORDER BY id`))
+	if err != nil {
+		return 0, sum, err
+	}
+	sum = marks.Sum
+	for _, r := range all {
+		sum = seal(sum, r.Seq, r.Event)
+		if _, err := tx.ExecContext(ctx, `UPDATE events SET sum = ? WHERE id = ?`, sum[:], int64(r.Seq)); err != nil {
+			return 0, sum, err
+		}
+	}
+	return all[len(all)-1].Seq, sum, nil
+}
+
+// ListEvents returns the events that f selects, without their numbers and sums.
 func (s *Store) ListEvents(ctx context.Context, f journal.Filter) ([]journal.Event, error) {
-	terms, args := []string{`1`}, []any{}
-	if f.User != "" {
-		terms, args = append(terms, `user_name = ?`), append(args, f.User)
+	records, err := s.ListRecords(ctx, f)
+	var events []journal.Event
+	for _, r := range records {
+		events = append(events, r.Event)
 	}
-	if !f.Since.IsZero() {
-		terms, args = append(terms, `at >= ?`), append(args, nanos(f.Since))
-	}
+	return events, err
+}
+
+// ListRecords implements journal.Ledger.
+func (s *Store) ListRecords(ctx context.Context, f journal.Filter) ([]journal.Record, error) {
 	limit := f.Limit
 	if limit <= 0 {
 		limit = maxEvents
 	}
-	rows, err := s.read.QueryContext(ctx, `SELECT `+eventColumns+` FROM events WHERE `+strings.Join(terms, ` AND `)+
-		` ORDER BY at DESC, id DESC LIMIT ?`, append(args, limit)...)
+	query, args := eventQuery(f)
+	if !f.Addr.IsValid() || f.Addr.IsSingleIP() {
+		query, args = query+` LIMIT ?`, append(args, limit)
+	}
+	rows, err := s.read.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, fault("list events", err)
 	}
 	defer rows.Close()
-	var events []journal.Event
-	for rows.Next() {
-		var e journal.Event
-		var at int64
-		if err := rows.Scan(&at, &e.Kind, &e.User, &e.Factor, &e.Reason, &e.Detail, &e.Session, &e.Request, &e.Addr, &e.Browser); err != nil {
+	var records []journal.Record
+	for len(records) < limit && rows.Next() {
+		r, err := scanEvent(rows)
+		if err != nil {
 			return nil, fault("list events", err)
 		}
-		e.At = moment(at)
-		events = append(events, e)
+		if f.Addr.IsValid() && !within(f.Addr, r.Addr) {
+			continue
+		}
+		records = append(records, r)
 	}
-	return events, fault("list events", rows.Err())
+	return records, fault("list events", rows.Err())
 }
 
-// PruneEvents implements journal.Keeper. What was removed before an error stays removed.
-func (s *Store) PruneEvents(ctx context.Context, before time.Time) (int, error) {
-	total := 0
-	for {
-		var gone int64
-		err := s.change(ctx, "prune events", func(tx *sql.Tx) (err error) {
-			gone, err = affected(tx.ExecContext(ctx,
-				`DELETE FROM events WHERE id IN (SELECT id FROM events WHERE at < ? ORDER BY at LIMIT ?)`, nanos(before), pruneStep))
-			return err
-		})
-		if err != nil {
-			return total, err
-		}
-		total += int(gone)
-		if gone < pruneStep {
-			return total, nil
-		}
+// eventQuery is f as SQL. An address is compared as text where that is exact; a network
+// is left to the caller.
+func eventQuery(f journal.Filter) (query string, args []any) {
+	terms := []string{`1`}
+	add := func(term string, values ...any) { terms, args = append(terms, term), append(args, values...) }
+	if f.User != "" {
+		add(`user_name = ?`, f.User)
 	}
+	if len(f.Kinds) > 0 {
+		var kinds []any
+		for _, k := range f.Kinds {
+			kinds = append(kinds, string(k))
+		}
+		add(`kind IN (?`+strings.Repeat(`, ?`, len(kinds)-1)+`)`, kinds...)
+	}
+	if f.Addr.IsSingleIP() {
+		add(`addr = ?`, f.Addr.Addr().String())
+	}
+	if !f.Since.IsZero() {
+		add(`at >= ?`, nanos(f.Since))
+	}
+	if !f.Until.IsZero() {
+		add(`at < ?`, nanos(f.Until))
+	}
+	if f.After > 0 {
+		add(`id > ?`, int64(min(f.After, 1<<62)))
+	}
+	order := ` ORDER BY id DESC`
+	if f.Oldest {
+		order = ` ORDER BY id`
+	}
+	return `SELECT ` + eventColumns + ` FROM events WHERE ` + strings.Join(terms, ` AND `) + order, args
+}
+
+func within(network netip.Prefix, addr string) bool {
+	a, err := netip.ParseAddr(addr)
+	return err == nil && network.Contains(a.Unmap().WithZone(""))
+}
+
+func scanEvents(rows *sql.Rows, err error) ([]journal.Record, error) {
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var all []journal.Record
+	for rows.Next() {
+		r, err := scanEvent(rows)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, r)
+	}
+	return all, rows.Err()
+}
+
+func scanEvent(rows *sql.Rows) (r journal.Record, err error) {
+	var at, seq int64
+	var sum []byte
+	err = rows.Scan(&seq, &at, &r.Kind, &r.User, &r.By, &r.Factor, &r.Reason, &r.Detail, &r.Session, &r.Request, &r.Addr, &r.Browser, &sum)
+	r.Seq, r.At = uint64(seq), moment(at)
+	copy(r.Sum[:], sum)
+	return r, err
+}
+
+// AddEvent implements journal.Keeper, with sums that prove nothing: it is for who has no
+// key, and no journal.Stream.
+func (s *Store) AddEvent(ctx context.Context, e journal.Event) error {
+	_, err := s.AppendEvents(ctx, []journal.Event{e}, journal.Chain(nil))
+	return err
 }

@@ -1,12 +1,16 @@
 // Package journal names what happens to an account, for the person whose it is and for
 // the operator: sign-ins, failures, changes.
 //
-// It keeps nothing itself (store does), decides nothing, and has no field in which a
+// Stream takes events, cleans and numbers them, seals each into a chain with the one
+// before, and hands them to a Ledger; Copy writes them out as lines of JSON.
+//
+// It has no table itself (store does), decides nothing, and has no field in which a
 // secret could stand.
 package journal
 
 import (
 	"context"
+	"net/netip"
 	"time"
 )
 
@@ -82,17 +86,20 @@ type Event struct {
 
 // Filter selects events; empty fields do not restrict.
 type Filter struct {
-	User  string
-	Since time.Time
-	Limit int // newest first; 0: 1000
+	User   string
+	Kinds  []Kind
+	Addr   netip.Prefix // of the client; zero: any
+	Since  time.Time    // that moment included
+	Until  time.Time    // that moment not included
+	After  uint64       // only those with a greater number
+	Limit  int          // 0: 1000
+	Oldest bool         // oldest first, so that Limit keeps the oldest; else newest first
 }
 
-// Keeper keeps events. store.Store is one.
+// Keeper is what everybody writes to who has something to tell. Stream is one.
 type Keeper interface {
 	// AddEvent appends; events are never changed.
 	AddEvent(ctx context.Context, e Event) error
-	// ListEvents is newest first.
+	// ListEvents returns what f selects, in the order in which it was written.
 	ListEvents(ctx context.Context, f Filter) ([]Event, error)
-	// PruneEvents removes those before a time and says how many.
-	PruneEvents(ctx context.Context, before time.Time) (int, error)
 }

@@ -16,7 +16,7 @@ import (
 type Store interface {
 	session.Keeper
 	Factors
-	journal.Keeper
+	journal.Ledger
 	credential.Keeper
 }
 
