@@ -57,7 +57,8 @@ func (h *handler) Notify(n *spop.Notify, a *spop.Actions) {
 		return
 	}
 	now := q.now
-	domain := rules.DomainOf(q.Host)
+	q.site = rules.Site(q.Host)
+	domain := q.site.Domain()
 	if domain == nil || len(q.token) == 0 || q.tokens != 1 {
 		h.decide(a, q, nil, rules, now)
 		return
@@ -72,7 +73,7 @@ func (h *handler) Notify(n *spop.Notify, a *spop.Actions) {
 	}
 }
 
-// decide decides and answers; e is nil for an anonymous visitor.
+// decide decides by q.site and answers; e is nil for an anonymous visitor.
 func (h *handler) decide(a *spop.Actions, q *question, e *session.Entry, rules *policy.Rules, now time.Time) {
 	if e != nil {
 		if len(e.Prepared) == 0 {
@@ -81,7 +82,7 @@ func (h *handler) decide(a *spop.Actions, q *question, e *session.Entry, rules *
 		}
 		q.subject = policy.Subject{User: e.User, Groups: e.Groups, Level: e.Level, Proofs: e.Proofs}
 	}
-	d := rules.Decide(&q.Request, &q.subject, now)
+	d := rules.DecideAt(&q.site, &q.Request, &q.subject, now)
 	h.answer(a, q, e, &d, rules.RuleName(d.Rule))
 }
 
@@ -89,7 +90,7 @@ func (h *handler) decide(a *spop.Actions, q *question, e *session.Entry, rules *
 // allowed, all else is an error with the reason why.
 func (h *handler) anonymous(a *spop.Actions, q *question, rules *policy.Rules, now time.Time, why policy.Reason) {
 	q.subject = policy.Subject{}
-	d := rules.Decide(&q.Request, &q.subject, now)
+	d := rules.DecideAt(&q.site, &q.Request, &q.subject, now)
 	if d.Verdict != policy.VerdictAllow {
 		h.refuse(a, q, why)
 		return
@@ -102,7 +103,7 @@ func (h *handler) anonymous(a *spop.Actions, q *question, rules *policy.Rules, n
 // so that is answered at once, and the session looked up for the next request; all
 // else waits for the session, off the read loop.
 func (h *handler) unseen(n *spop.Notify, a *spop.Actions, q *question, rules *policy.Rules, domain *policy.Domain, now time.Time) {
-	d := rules.Decide(&q.Request, &q.subject, now)
+	d := rules.DecideAt(&q.site, &q.Request, &q.subject, now)
 	if d.Verdict == policy.VerdictAllow {
 		h.slow.warm(q.token, domain.Name)
 		h.answer(a, q, nil, &d, rules.RuleName(d.Rule))

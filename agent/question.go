@@ -16,8 +16,9 @@ type question struct {
 	now    time.Time
 
 	place   uint64 // which counters of Server.counts are this connection's
-	fields  [argCount]spop.Field
-	odd     bool // an argument is of a type that does not go with it
+	fields  spop.Fields
+	odd     bool        // an argument is of a type that does not go with it
+	site    policy.Site // of Host, by the rules in force
 	subject policy.Subject
 	buf     []byte // for location
 }
@@ -46,11 +47,11 @@ const (
 	argCount
 )
 
-var arguments = [argCount]string{
+var arguments = spop.NewNames(
 	ArgVersion, ArgRequestID, ArgMethod, ArgTLS, ArgHost, ArgPath, ArgQuery, ArgSource,
 	ArgToken, ArgTokens, ArgAuthorization, ArgAccept, ArgRequestedWith, ArgOrigin,
 	ArgPreflight, ArgFetchMode, ArgFetchDest, ArgUpgrade,
-}
+)
 
 // The longest request id that is echoed, in bytes. HAProxy's uuid() has 36.
 const maxRequestID = 128
@@ -63,7 +64,7 @@ func (q *question) read(n *spop.Notify) policy.Reason {
 	if !ok || string(m.Name) != Message {
 		return reasonMessage
 	}
-	_, doubled := m.Fields(arguments[:], q.fields[:])
+	m.Fields(&arguments, &q.fields)
 	version := q.integer(argVersion)
 	q.rid = q.text(argRequestID)
 	if len(q.rid) > maxRequestID || !printable(q.rid) {
@@ -75,7 +76,7 @@ func (q *question) read(n *spop.Notify) policy.Reason {
 		return reasonMessage
 	case version != Contract:
 		return reasonContract
-	case doubled || q.odd || q.rid == "":
+	case q.fields.Doubled || q.odd || q.rid == "":
 		return reasonArgument
 	}
 	return ""
@@ -96,39 +97,40 @@ func (q *question) take() {
 	q.Upgrade = q.text(argUpgrade)
 	q.text(argAuthorization)
 	q.text(argToken)
-	q.token = q.fields[argToken].Body
+	q.token = q.fields.Body(argToken)
 	q.tokens = q.integer(argTokens)
 
-	f := &q.fields[argTLS]
-	q.TLS = f.Integer() != 0
-	q.odd = q.odd || f.Type != spop.Bool && f.Type != spop.Null
-	f = &q.fields[argSource]
-	q.Addr = f.Addr().Unmap()
-	q.odd = q.odd || f.Type != spop.Null && !q.Addr.IsValid()
+	t := q.fields.Type(argTLS)
+	q.TLS = q.fields.Integer(argTLS) != 0
+	q.odd = q.odd || t != spop.Bool && t != spop.Null
+	q.Addr = q.fields.Addr(argSource).Unmap()
+	q.odd = q.odd || !q.Addr.IsValid() && q.fields.Type(argSource) != spop.Null
 }
 
 // text is the argument at that place, a string; "" when it is NULL, which is what
 // HAProxy sends for what is not there.
 func (q *question) text(place int) string {
-	f := &q.fields[place]
-	if f.Type == spop.String {
-		return view(f.Body)
+	switch q.fields.Type(place) {
+	case spop.String:
+		return view(q.fields.Body(place))
+	case spop.Null:
+	default:
+		q.odd = true
 	}
-	q.odd = q.odd || f.Type != spop.Null
 	return ""
 }
 
 // integer is the argument at that place, an integer; 0 when it is NULL.
 func (q *question) integer(place int) int64 {
-	f := &q.fields[place]
-	q.odd = q.odd || f.Type != spop.Null && (f.Type < spop.Int32 || f.Type > spop.Uint64)
-	return f.Integer()
+	t := q.fields.Type(place)
+	q.odd = q.odd || t != spop.Null && (t < spop.Int32 || t > spop.Uint64)
+	return q.fields.Integer(place)
 }
 
 // clone is a copy of q that outlives the read buffer, with no working memory.
 func (q *question) clone() *question {
 	c := *q
-	c.buf, c.subject, c.fields = nil, policy.Subject{}, [argCount]spop.Field{}
+	c.buf, c.site, c.subject, c.fields = nil, policy.Site{}, policy.Subject{}, spop.Fields{}
 	fields := [...]*string{
 		&c.rid, &c.Method, &c.Host, &c.Path, &c.Query, &c.Accept, &c.RequestedWith,
 		&c.Origin, &c.PreflightMethod, &c.FetchMode, &c.FetchDest, &c.Upgrade,

@@ -120,7 +120,8 @@ func (s *slow) work(ctx context.Context, j *job) {
 	s.answer(j, func(a *spop.Actions) {
 		rules := s.handler.Rules()
 		// The rules may be others by now, and with them the domain of the host.
-		if d := rules.DomainOf(j.question.Host); result != session.Hit || d == nil || d.Name != j.domain {
+		j.question.site = rules.Site(j.question.Host)
+		if d := j.question.site.Domain(); result != session.Hit || d == nil || d.Name != j.domain {
 			e = nil
 		}
 		s.handler.decide(a, j.question, e, rules, s.handler.now())

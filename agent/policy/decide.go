@@ -5,17 +5,22 @@ import "time"
 // Decide answers one request. It allocates nothing when host and path are canonical
 // already, save where a rule's `resources`, `query` or named groups need text decoded.
 func (r *Rules) Decide(req *Request, sub *Subject, now time.Time) Decision {
-	return r.decide(req, sub, now, nil)
+	site := r.Site(req.Host)
+	return r.decide(&site, req, sub, now, nil)
+}
+
+// DecideAt is Decide for a caller who has looked the host up already: site must be what
+// r.Site says of req.Host.
+func (r *Rules) DecideAt(site *Site, req *Request, sub *Subject, now time.Time) Decision {
+	return r.decide(site, req, sub, now, nil)
 }
 
 // decide is the one way to a decision: Explain gives it a witness.
-func (r *Rules) decide(req *Request, sub *Subject, now time.Time, saw *witness) Decision {
-	host, ok := canonicalHost(req.Host)
-	if !ok {
-		return builtin(nil, ReasonBadHost)
-	}
-	n := r.index.lookup(host)
+func (r *Rules) decide(site *Site, req *Request, sub *Subject, now time.Time, saw *witness) Decision {
+	n := site.node
 	switch {
+	case site.host == "":
+		return builtin(nil, ReasonBadHost)
 	case n == nil || n.domain == nil:
 		return builtin(nil, ReasonUnknownHost)
 	case !req.TLS && n.domain.TLS != tlsUpstream:
@@ -29,7 +34,7 @@ func (r *Rules) decide(req *Request, sub *Subject, now time.Time, saw *witness) 
 	if !ok {
 		return builtin(n.domain, ReasonUncleanPath)
 	}
-	t := target{host: host, addr: req.Addr.Unmap().WithZone(""), path: req.Path}
+	t := target{host: site.host, addr: req.Addr.Unmap().WithZone(""), path: req.Path}
 	d := Decision{Domain: n.domain}
 	if found&pathReshape != 0 {
 		t.path = reshape(req.Path)

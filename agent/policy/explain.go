@@ -24,14 +24,14 @@ type witness struct {
 // deciding one made of the request.
 func (r *Rules) Explain(req *Request, sub *Subject, now time.Time) (Decision, []Trace) {
 	saw := &witness{rules: r}
-	d := r.decide(req, sub, now, saw)
+	site := r.Site(req.Host)
+	d := r.decide(&site, req, sub, now, saw)
 	asked, last := saw.asked, d.Rule
 	if d.Rule == DefaultRule {
 		last = r.Len() - 1
 	} else if len(asked) > 0 {
 		last = asked[len(asked)-1].Rule
 	}
-	host, _ := canonicalHost(req.Host)
 	var out []Trace
 	for i := 0; i <= last; i++ {
 		if len(asked) > 0 && asked[0].Rule == i {
@@ -39,7 +39,7 @@ func (r *Rules) Explain(req *Request, sub *Subject, now time.Time) (Decision, []
 			continue
 		}
 		// The index has not even brought it up: the host misses.
-		out = append(out, Trace{Rule: i, Name: r.RuleName(i), Criterion: missedDomain.String(), Value: host})
+		out = append(out, Trace{Rule: i, Name: r.RuleName(i), Criterion: missedDomain.String(), Value: site.host})
 	}
 	return d, out
 }

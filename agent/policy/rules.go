@@ -41,6 +41,31 @@ func (r *Rules) DomainOf(host string) *Domain {
 	return nil
 }
 
+// Site is what the rules know of one host: its cookie domain, and which of them can match.
+// The zero value is that of something that is no host.
+type Site struct {
+	host string // canonical; may be a view of the host that was asked for
+	node *node
+}
+
+// Site looks up a host as received. It keeps no part of the string but in what it
+// returns, and allocates only for a host with capitals.
+func (r *Rules) Site(host string) Site {
+	host, ok := canonicalHost(host)
+	if !ok {
+		return Site{}
+	}
+	return Site{host, r.index.lookup(host)}
+}
+
+// Domain returns the cookie domain, or nil.
+func (s *Site) Domain() *Domain {
+	if s.node == nil {
+		return nil
+	}
+	return s.node.domain
+}
+
 // RuleName returns the name of a rule for logs: its own, or its place, as in "rules[3]".
 // It allocates nothing.
 func (r *Rules) RuleName(i int) string {

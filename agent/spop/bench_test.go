@@ -47,15 +47,16 @@ func TestConnectionAllocatesNothing(t *testing.T) {
 func BenchmarkDecode(b *testing.B) {
 	frame := benchNotify()[lengthSize:]
 	var n Notify
-	var fields [18]Field
+	var fields Fields
+	names := NewNames(benchNames...)
 	b.ReportAllocs()
 	b.SetBytes(int64(len(frame)))
 	for b.Loop() {
 		f, _ := DecodeFrame(frame)
 		n.reset(&f, true)
 		for m, ok := n.Next(); ok; m, ok = n.Next() {
-			if came, doubled := m.Fields(benchNames, fields[:]); came != 1<<18-1 || doubled {
-				b.Fatal(came, doubled)
+			if m.Fields(&names, &fields); fields.Came != 1<<18-1 || fields.Doubled {
+				b.Fatal(fields.Came, fields.Doubled)
 			}
 		}
 		if n.Err() != nil {

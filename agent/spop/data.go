@@ -56,13 +56,26 @@ func valueOf(t Type, body []byte) Value {
 	case Null:
 		return Value{}
 	case Bool, Int32, Uint32, Int64, Uint64:
-		f := Field{t, body}
-		return Value{Type: t, Int: f.Integer()}
+		return Value{Type: t, Int: integer(t, body)}
 	}
 	return Value{Type: t, Bytes: body}
 }
 
-// decodeRaw is DecodeValue without the decoding of what was found; see Field.
+// integer is the value of a Bool (0 or 1) or an integer; 0 for other types.
+func integer(t Type, body []byte) int64 {
+	switch t {
+	case Bool:
+		if len(body) > 0 && body[0]&flagTrue != 0 {
+			return 1
+		}
+	case Int32, Uint32, Int64, Uint64:
+		u, _ := Uvarint(body)
+		return int64(u)
+	}
+	return 0
+}
+
+// decodeRaw is DecodeValue without the decoding of what was found; see Fields.
 func decodeRaw(b []byte) (t Type, body []byte, n int) {
 	if len(b) == 0 {
 		return 0, nil, 0

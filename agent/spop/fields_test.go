@@ -2,6 +2,7 @@ package spop
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 )
 
@@ -13,12 +14,12 @@ func open(payload []byte) *Notify {
 }
 
 func TestFields(t *testing.T) {
-	names := []string{"a", "bb", "c"}
+	names := NewNames("a", "bb", "c")
 	for _, tt := range []struct {
 		name    string
 		payload string
 		want    [3]string // type and body
-		came    uint64
+		came    uint32
 		doubled bool
 		fault   bool
 	}{
@@ -31,16 +32,16 @@ func TestFields(t *testing.T) {
 		{"a fault ends it", "\x01m\x02\x01a\x08\x01x\x02bb\x08\x09y", [3]string{"\x08x", "\x00", "\x00"}, 1, false, true},
 		{"none", "\x01m\x00", [3]string{"\x00", "\x00", "\x00"}, 0, false, false},
 	} {
-		into := []Field{{String, []byte("left over")}, {String, []byte("left over")}, {String, []byte("left over")}}
+		into := Fields{payload: []byte("left over"), Came: 7, Doubled: true, list: [MaxFields]span{spanOf(String, 0, 9), spanOf(String, 5, 4), spanOf(String, 0, 4)}}
 		n := open([]byte(tt.payload))
 		m, _ := n.Next()
-		came, doubled := m.Fields(names, into)
+		m.Fields(&names, &into)
 		var got [3]string
-		for i, f := range into {
-			got[i] = string(append([]byte{byte(f.Type)}, f.Body...))
+		for i := range got {
+			got[i] = string(append([]byte{byte(into.Type(i))}, into.Body(i)...))
 		}
-		if got != tt.want || came != tt.came || doubled != tt.doubled || (n.Err() != nil) != tt.fault {
-			t.Errorf("%s: %q, came %b, doubled %v, error %v; want %q, %b, %v", tt.name, got, came, doubled, n.Err(), tt.want, tt.came, tt.doubled)
+		if got != tt.want || into.Came != tt.came || into.Doubled != tt.doubled || (n.Err() != nil) != tt.fault {
+			t.Errorf("%s: %q, came %b, doubled %v, error %v; want %q, %b, %v", tt.name, got, into.Came, into.Doubled, n.Err(), tt.want, tt.came, tt.doubled)
 		}
 	}
 }
@@ -51,10 +52,12 @@ func FuzzFields(f *testing.F) {
 	f.Add([]byte("\x01m\x02\x01a\x08\x01x\x01a\x08\x01y"))
 	f.Add([]byte("\x01m\x02\x01a\x08\x01x\x02bb\x08\x09y"))
 	f.Add(benchNotify()[14:])
-	names := append([]string{"a", "bb", "c"}, benchNames...)
+	f.Add([]byte("\x01m\x02\x09ninebyteo\x08\x01x\x09ninebytes\x08\x01y"))
+	texts := append([]string{"a", "bb", "c", "sevenby", "eightbyt", "ninebytes", ""}, benchNames...)
+	names := NewNames(texts...)
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		slow, fast := open(payload), open(payload)
-		into := make([]Field, len(names))
+		var into Fields
 		for {
 			a, ok := slow.Next()
 			b, okay := fast.Next()
@@ -64,10 +67,10 @@ func FuzzFields(f *testing.F) {
 			if !ok {
 				break
 			}
-			want := make([]Value, len(names))
-			seen, twice := uint64(0), false
+			want := make([]Value, len(texts))
+			seen, twice := uint32(0), false
 			for name, v, ok := a.Arg(); ok; name, v, ok = a.Arg() {
-				i := place(names, name)
+				i := slices.Index(texts, string(name))
 				switch {
 				case i < 0:
 				case seen&(1<<i) != 0:
@@ -77,15 +80,15 @@ func FuzzFields(f *testing.F) {
 					want[i] = v
 				}
 			}
-			came, doubled := b.Fields(names, into)
-			if came != seen || doubled != twice {
-				t.Fatalf("% x: came %b, doubled %v, want %b, %v", payload, came, doubled, seen, twice)
+			b.Fields(&names, &into)
+			if into.Came != seen || into.Doubled != twice {
+				t.Fatalf("% x: came %b, doubled %v, want %b, %v", payload, into.Came, into.Doubled, seen, twice)
 			}
-			for i := range names {
-				got := into[i]
-				if got.Type != want[i].Type || got.Integer() != want[i].Int || got.Addr() != want[i].Addr() ||
-					(got.Type == String || got.Type == Binary) && !bytes.Equal(got.Body, want[i].Bytes) {
-					t.Fatalf("% x: %s is %+v, want %+v", payload, names[i], got, want[i])
+			for i := range texts {
+				kind := into.Type(i)
+				if kind != want[i].Type || into.Integer(i) != want[i].Int || into.Addr(i) != want[i].Addr() ||
+					(kind == String || kind == Binary) && !bytes.Equal(into.Body(i), want[i].Bytes) {
+					t.Fatalf("% x: %q is %v %x, want %+v", payload, texts[i], kind, into.Body(i), want[i])
 				}
 			}
 		}
