@@ -1,0 +1,229 @@
+package credential
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// What callers of Verify tell apart. Every other error says that it cannot be told.
+var (
+	// ErrWrong is the answer for an unknown name and a wrong password alike.
+	ErrWrong = errors.New("wrong name or password")
+	// ErrWait says that there were too many failures: nothing was looked at.
+	ErrWait = errors.New("too many failures")
+)
+
+// How long a pair that was right counts without a hash, and for how long after that it
+// is not counted as a guess.
+const (
+	fresh  = time.Minute
+	trusty = 12 * time.Hour
+)
+
+// maxPairs bounds the pairs that are remembered, at about 250 bytes each.
+const maxPairs = 4096
+
+// hashTimeout bounds one check, waiting for its turn included. It outlives the request
+// that asked: the next one finds what came of it.
+const hashTimeout = 10 * time.Second
+
+// Directory checks passwords.
+type Directory interface {
+	// Authenticate returns the canonical name. Its error is ErrWrong when name or password
+	// are; an unknown name takes as long.
+	Authenticate(ctx context.Context, name, password string) (user string, err error)
+	// Canonical is the name that failures of name count for, for any name.
+	Canonical(ctx context.Context, name string) (string, error)
+	// Version changes whenever the user's password does; it is answered from memory. ok is
+	// false when that is not known: then only Epoch tells.
+	Version(user string) (version string, ok bool)
+	// Epoch grows whenever somebody may have changed.
+	Epoch() uint64
+}
+
+// Guesses bounds guessing.
+type Guesses interface {
+	// Begin counts an attempt before it is made. Its error is ErrWait when there were too
+	// many failures; with every other one nothing may be attempted either. settle must be
+	// called once with what came of it.
+	Begin(ctx context.Context, user string, addr netip.Addr, now time.Time) (settle func(Outcome), err error)
+}
+
+// Outcome is what came of an attempt.
+type Outcome uint8
+
+// The outcomes.
+const (
+	Untold Outcome = iota // nothing was learned about the password
+	Wrong
+	Right
+)
+
+// Pair names a name with a password: an HMAC under a key that this process made when it
+// started. The password cannot be found from it.
+type Pair [sha256.Size]byte
+
+// Passwords checks names with passwords, at the price of one hash a minute for a pair
+// that is right, however often it comes. Fill the exported fields; the methods may be
+// called by any number of goroutines.
+type Passwords struct {
+	Directory Directory
+	Guesses   Guesses          // nil: nothing is counted
+	Now       func() time.Time // nil means time.Now
+
+	once  sync.Once
+	macs  sync.Pool
+	mu    sync.Mutex
+	pairs map[Pair]*remembered
+}
+
+// remembered is a pair that was right.
+type remembered struct {
+	user    string
+	version string // of the password that it was right for; "": not known
+	epoch   uint64
+	checked time.Time
+}
+
+// PairOf names a pair.
+func (p *Passwords) PairOf(name, password []byte) (pair Pair) {
+	p.once.Do(func() {
+		key := make([]byte, 32)
+		rand.Read(key) // never returns an error, crypto/rand
+		p.macs.New = func() any { return hmac.New(sha256.New, key) }
+	})
+	mac := p.macs.Get().(interface {
+		Reset()
+		Write([]byte) (int, error)
+		Sum([]byte) []byte
+	})
+	defer p.macs.Put(mac)
+	mac.Reset()
+	_, _ = mac.Write([]byte{byte(len(name) >> 8), byte(len(name))}) // a hash takes everything
+	_, _ = mac.Write(name)
+	_, _ = mac.Write(password)
+	mac.Sum(pair[:0])
+	return pair
+}
+
+// Recall returns the user whose pair that is, when it was right within the last minute
+// and nothing has changed since.
+func (p *Passwords) Recall(pair Pair, now time.Time) (user string, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	r := p.standing(pair, now)
+	if r == nil || now.Sub(r.checked) >= fresh {
+		return "", false
+	}
+	return r.user, true
+}
+
+// standing returns what is remembered of a pair and still holds. p.mu is held.
+func (p *Passwords) standing(pair Pair, now time.Time) *remembered {
+	r := p.pairs[pair]
+	if r == nil {
+		return nil
+	}
+	if epoch := p.Directory.Epoch(); epoch != r.epoch {
+		version, ok := p.Directory.Version(r.user)
+		if !ok || r.version == "" || version != r.version {
+			delete(p.pairs, pair)
+			return nil
+		}
+		r.epoch = epoch
+	}
+	if age := now.Sub(r.checked); age >= trusty || age < 0 {
+		delete(p.pairs, pair)
+		return nil
+	}
+	return r
+}
+
+// Verify checks a pair that Recall does not know. It counts as a guess at the user and
+// from the address, unless the very same pair was right lately: a program that polls is
+// not shut out by somebody else's guesses. On ErrWrong user is the one that failures of
+// name count for.
+func (p *Passwords) Verify(ctx context.Context, name, password string, addr netip.Addr) (user string, err error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), hashTimeout)
+	defer cancel()
+	pair := p.PairOf([]byte(name), []byte(password))
+	now := p.now()
+	p.mu.Lock()
+	known := p.standing(pair, now) != nil
+	p.mu.Unlock()
+
+	r := &remembered{epoch: p.Directory.Epoch()} // before the check: a change during it is seen
+	as, err := p.Directory.Canonical(ctx, name)
+	if err != nil {
+		return "", err
+	}
+	r.version, _ = p.Directory.Version(as)
+	settle := func(Outcome) {}
+	if p.Guesses != nil && !known {
+		if settle, err = p.Guesses.Begin(ctx, as, addr, now); err != nil {
+			return as, err
+		}
+	}
+	outcome := Untold
+	defer func() { settle(outcome) }() // a panic too
+	user, err = p.Directory.Authenticate(ctx, name, password)
+	switch {
+	case errors.Is(err, ErrWrong):
+		outcome = Wrong
+		p.forget(pair)
+		return as, err
+	case err != nil:
+		return as, err
+	}
+	outcome = Right
+	if user != as {
+		r.version = ""
+	}
+	r.user, r.checked = user, p.now()
+	p.remember(pair, r)
+	return user, nil
+}
+
+func (p *Passwords) forget(pair Pair) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.pairs, pair)
+}
+
+// remember keeps a pair. When there is no room one goes that has not been checked for
+// long, of a few.
+func (p *Passwords) remember(pair Pair, r *remembered) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.pairs == nil {
+		p.pairs = map[Pair]*remembered{}
+	}
+	if len(p.pairs) >= maxPairs {
+		var victim Pair
+		var oldest *remembered
+		seen := 0
+		for k, v := range p.pairs {
+			if oldest == nil || v.checked.Before(oldest.checked) {
+				victim, oldest = k, v
+			}
+			if seen++; seen >= 32 {
+				break
+			}
+		}
+		delete(p.pairs, victim)
+	}
+	p.pairs[pair] = r
+}
+
+func (p *Passwords) now() time.Time {
+	if p.Now != nil {
+		return p.Now()
+	}
+	return time.Now()
+}
