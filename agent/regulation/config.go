@@ -23,8 +23,11 @@ func DefaultConfig() Config {
 	return Config{Failures: 5, Window: 2 * time.Minute, Wait: 30 * time.Second, Longest: 15 * time.Minute, Requests: 120}
 }
 
-// maxFailures bounds what is kept of one subject.
-const maxFailures = 1000
+// Bounds of numbers: what is kept of one subject, and what is a bound at all.
+const (
+	maxFailures = 1000
+	maxRequests = 100000
+)
 
 // Validate joins every fault of c; each starts with the key it is about.
 func (c Config) Validate() error {
@@ -44,8 +47,8 @@ func (c Config) Validate() error {
 	if c.Longest < c.Wait {
 		faults = append(faults, fmt.Errorf("regulation.max_wait: %v is less than regulation.wait", c.Longest))
 	}
-	if c.Requests < 0 {
-		faults = append(faults, fmt.Errorf("regulation.requests: %d is negative", c.Requests))
+	if c.Requests < 0 || c.Requests > maxRequests {
+		faults = append(faults, fmt.Errorf("regulation.requests: %d is not between 0 and %d", c.Requests, maxRequests))
 	}
 	for i, s := range c.Exempt {
 		if _, err := ParseNetwork(s); err != nil {

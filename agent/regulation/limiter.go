@@ -15,6 +15,13 @@ import (
 // settling bounds how long the outcome of an attempt takes to be written.
 const settling = 5 * time.Second
 
+// room is how many subjects are kept, about 200 bytes each; pruneEvery is how many may be
+// counted before what is over is removed.
+const (
+	room       = 1 << 16
+	pruneEvery = 1 << 10
+)
+
 // Limiter counts failures and imposes waits. Fill it; its methods may be called at any
 // time, also before Run, and by any number of goroutines.
 type Limiter struct {
@@ -30,6 +37,8 @@ type Limiter struct {
 	under  map[Key][]*Attempt // attempts of this node that are under way
 	bans   atomic.Pointer[index]
 	exempt atomic.Pointer[[]netip.Prefix]
+	fresh  atomic.Int64 // keys that were counted since the Limiter was made
+	rates  rates
 }
 
 // Attempt is a guess that may be made. One of its methods must be called, once; more
@@ -133,12 +142,26 @@ func (a *Attempt) reserve(ctx context.Context, now time.Time) (wait time.Duratio
 			return nil
 		})
 	}
-	if err == nil {
-		a.of.mu.Lock()
-		a.marks, a.begun = marks, true
-		a.of.mu.Unlock()
+	if err != nil {
+		return wait, err
 	}
-	return wait, err
+	a.of.mu.Lock()
+	a.marks, a.begun = marks, true
+	a.of.mu.Unlock()
+	a.of.tidy(ctx, now, len(a.keys))
+	return 0, nil
+}
+
+// tidy has the Keeper pruned once in so many keys: however fast names are made up, there
+// is an end to what is kept of them.
+func (l *Limiter) tidy(ctx context.Context, now time.Time, keys int) {
+	n := l.fresh.Add(int64(keys))
+	if n/pruneEvery == (n-int64(keys))/pruneEvery {
+		return
+	}
+	if err := l.Keeper.PruneCounts(ctx, now, room); err != nil {
+		l.log().Warn("counts of failures are not pruned", "error", err)
+	}
 }
 
 // enter makes an attempt known on this node, and returns those that it may have to wait
@@ -239,7 +262,8 @@ func (l *Limiter) Forgive(ctx context.Context, subjects ...Subject) error {
 	for _, s := range subjects {
 		keys = append(keys, l.key(s))
 	}
-	return l.lift(ctx, func(b Ban) bool { return slices.Contains(keys, b.Key) }, keys)
+	_, err := l.lift(ctx, func(b Ban) bool { return slices.Contains(keys, b.Key) }, keys)
+	return err
 }
 
 func (l *Limiter) now() time.Time {

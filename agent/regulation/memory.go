@@ -44,8 +44,8 @@ func (m *Memory) ChangeCounts(ctx context.Context, keys []Key, change func([]Cou
 	return nil
 }
 
-// Prune implements Keeper.
-func (m *Memory) Prune(ctx context.Context, now time.Time, room int) error {
+// PruneCounts implements Keeper.
+func (m *Memory) PruneCounts(ctx context.Context, now time.Time, room int) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -109,8 +109,8 @@ func (m *Memory) ListBans(ctx context.Context, now time.Time) ([]Ban, error) {
 	return list, nil
 }
 
-// Lift implements Keeper.
-func (m *Memory) Lift(ctx context.Context, ids []string, keys []Key) error {
+// LiftBans implements Keeper.
+func (m *Memory) LiftBans(ctx context.Context, ids []string, keys []Key) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}

@@ -64,15 +64,15 @@ type Keeper interface {
 	// zero afterwards is kept no longer. When change returns an error nothing is written.
 	// change may be called more than once.
 	ChangeCounts(ctx context.Context, keys []Key, change func(counts []Count) error) error
-	// Prune removes what has ended by now and then, of what is more than room, the counts
+	// PruneCounts removes what has ended by now and then, of what is more than room, the counts
 	// that tell least: those with the fewest waits, then the fewest failures; and the
 	// bans by failures that end first.
-	Prune(ctx context.Context, now time.Time, room int) error
+	PruneCounts(ctx context.Context, now time.Time, room int) error
 	// PutBan keeps a ban. One with the same ID, or the same Key when that is not zero, is
 	// replaced.
 	PutBan(ctx context.Context, b Ban) error
 	// ListBans lists the bans that have not ended by now, the latest first.
 	ListBans(ctx context.Context, now time.Time) ([]Ban, error)
-	// Lift removes the bans with these IDs and the counts of these keys.
-	Lift(ctx context.Context, ids []string, keys []Key) error
+	// LiftBans removes the bans with these IDs and the counts of these keys.
+	LiftBans(ctx context.Context, ids []string, keys []Key) error
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"postern/agent/credential"
+	"postern/agent/regulation"
 	"postern/agent/session"
 	"postern/portal/journal"
 )
@@ -18,6 +19,7 @@ type Store interface {
 	Factors
 	journal.Ledger
 	credential.Keeper
+	regulation.Keeper
 }
 
 // Run holds the stores that open makes to every promise. Each call of open gives an
@@ -26,5 +28,6 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 	t.Run("sessions", func(t *testing.T) { sessions(t, open) })
 	t.Run("factors", func(t *testing.T) { factors(t, open) })
 	t.Run("events", func(t *testing.T) { events(t, open) })
+	t.Run("counts", func(t *testing.T) { Counts(t, func(t *testing.T) regulation.Keeper { return open(t) }) })
 	t.Run("credentials", func(t *testing.T) { credentials(t, open) })
 }
