@@ -29,6 +29,7 @@ import (
 
 	"golang.org/x/crypto/argon2"
 
+	"postern/agent/credential"
 	"postern/agent/policy"
 	"postern/agent/regulation"
 	"postern/agent/session"
@@ -78,10 +79,10 @@ const people = `users:
 func houseRules() policy.Config {
 	return policy.Config{DefaultPolicy: policy.Deny, Rules: []policy.Rule{
 		{Domain: policy.List{"public.example.com"}, Policy: policy.Bypass},
-		{Domain: policy.List{"wiki.example.com"}, Policy: policy.OneFactor},
-		{Domain: policy.List{"calendar.example.com"}, Policy: policy.OneFactor},
-		{Domain: policy.List{"bank.example.com"}, Policy: policy.TwoFactor},
-		{Domain: policy.List{"admin.example.com"}, Policy: policy.OneFactor, Subject: policy.Subjects{{"group:admins"}}},
+		{Domain: policy.List{"wiki.example.com"}, Policy: policy.OneFactor, Credentials: policy.List{"basic", "token"}},
+		{Domain: policy.List{"calendar.example.com"}, Policy: policy.OneFactor, Credentials: policy.List{"token"}},
+		{Domain: policy.List{"bank.example.com"}, Policy: policy.TwoFactor, Credentials: policy.List{"token"}},
+		{Domain: policy.List{"admin.example.com"}, Policy: policy.OneFactor, Subject: policy.Subjects{{"group:admins"}}, Credentials: policy.List{"basic", "token"}},
 	}}
 }
 
@@ -113,8 +114,10 @@ func openHouse(t *testing.T, change ...func(*Server)) *house {
 		Guesses: &regulation.Limiter{Config: regulation.DefaultConfig(), Keeper: &regulation.Memory{}, Key: key, Log: log},
 		Domains: houseDomains(), Users: h.users, Sessions: h.table, Key: key, Log: log,
 		Factors: houseFactors(t, db), Journal: db, Password: h.users, Strength: strength.DefaultConfig(),
+		Tokens: &credential.Book{Keeper: db, Log: log},
 	}
 	h.db = db
+	must(t, h.book().Load(t.Context()))
 	h.outbox = &mail.Outbox{Log: log, Mailer: &mail.Mailer{
 		Config: mail.Config{File: filepath.Join(dir, "mail.txt")}, Brand: mail.Brand{Name: "Postern"},
 	}}

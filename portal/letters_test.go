@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"postern/agent/credential"
 	"postern/agent/session"
 	"postern/portal/factor"
 )
@@ -47,6 +48,7 @@ func TestLetters(t *testing.T) {
 		{"password", func(s *site, v *visit) { s.letterPassword(v, "alice") }},
 		{"added", func(s *site, v *visit) { s.letterFactorAdded(v, device) }},
 		{"removed", func(s *site, v *visit) { s.letterFactorRemoved(v, device) }},
+		{"token", func(s *site, v *visit) { s.letterToken(v, credential.Record{Owner: "alice", Name: "Nightly backup"}) }},
 		{"used", func(s *site, v *visit) { s.letterCodeUsed(v, 1) }},
 	} {
 		for _, tag := range []string{"en", "de"} {

@@ -248,7 +248,7 @@ func TestThreat39NoOtherDoor(t *testing.T) {
 	page := b.signIn("", "bob", "builder")
 	page.want(t, http.StatusSeeOther)
 	page = b.get(auth + "/signout")
-	for _, path := range []string{pageSettings, pageFactors, pageAddTOTP, pageAddKey, pageRecovery, pagePassword, pageSessions, pageActivity} {
+	for _, path := range []string{pageSettings, pageFactors, pageAddTOTP, pageAddKey, pageRecovery, pagePassword, pageTokens, pageAddToken, pageAddApp, pageSessions, pageActivity} {
 		b.get(auth+path).wantRedirect(t, "/prove?next="+url.QueryEscape(path))
 		// Where the person says he is going makes no difference.
 		b.get(auth+path+"?next=/settings/x&rd=https://wiki.example.com/").want(t, http.StatusSeeOther)
@@ -267,11 +267,15 @@ func TestThreat39NoOtherDoor(t *testing.T) {
 	if left, err := h.server.Factors.Recovery.Left(t.Context(), "bob"); err != nil || left != 10 {
 		t.Errorf("%d recovery codes left, %v", left, err)
 	}
+	if list := h.tokensOf("bob"); len(list) != 0 {
+		t.Errorf("credentials %+v", list)
+	}
 }
 
 // settingsForms are the forms of the person's own pages.
 var settingsForms = []string{
 	pageAddTOTP, pageAddKey, pageRecovery, pageFactors + "/rename", pageFactors + "/remove", pageSessions + "/end", pageSessions + "/end-others",
+	pageTokens + "/revoke", pageTokens + "/revoke-all", pageAddToken, pageAddApp,
 }
 
 // TestThreat40StepsAreNotSkipped: forms that come empty, in another order, for a step

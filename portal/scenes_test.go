@@ -9,6 +9,8 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/pquerna/otp/totp"
 
+	"postern/agent/credential"
+	"postern/agent/policy"
 	"postern/portal/factor"
 )
 
@@ -71,6 +73,33 @@ func ownScenes(h *house) []scene {
 			w.fill(".acts input[name=name]", " ")
 			w.press(".acts .go")
 		}},
+		{"newtoken", func(w *window) { w.open(auth + pageAddToken) }},
+		{"newtoken-problem", func(w *window) {
+			w.do(chromedp.Click(chromedp.CSS(".more summary")), chromedp.Click(chromedp.CSS("input[value='wiki.example.com']")))
+			w.fill("#name", "Nightly backup")
+			w.fill("#path", "api/")
+			w.press("main .go")
+		}},
+		{"madetoken", func(w *window) {
+			w.fill("#path", "/api/")
+			w.fill("#networks", "192.0.2.0/24")
+			w.press("main .go")
+		}},
+		{"madetoken-app", func(w *window) {
+			w.open(auth + pageAddApp)
+			w.fill("#name", "Calendar on the phone")
+			w.do(chromedp.Click(chromedp.CSS("input[value='any']")))
+			w.press("main .go")
+		}},
+		{"tokens", func(w *window) {
+			_, _, err := h.book().Create(w.t.Context(), credential.Draft{Kind: credential.Token, Name: "Release robot", Owner: "alice", Level: policy.LevelTwo,
+				Scope: credential.Scope{Hosts: []string{"bank.example.com", "wiki.example.com"}, Methods: []string{"POST"}}, Expires: time.Now().Add(time.Second + time.Millisecond)})
+			must(w.t, err)
+			w.open(auth + pageTokens)
+		}},
+		{"tokens-revoke", func(w *window) { w.do(chromedp.Click(chromedp.CSS(".acts details summary"))) }},
+		{"tokens-revoked", func(w *window) { w.press(".acts details[open] .stop") }},
+		{"password-tokens", func(w *window) { w.open(auth + pagePassword) }},
 		{"sessions", func(w *window) {
 			for agent, addr := range map[string]string{
 				"Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 Version/18.0 Mobile/15E148 Safari/604.1": "198.51.100.7",

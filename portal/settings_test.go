@@ -245,7 +245,7 @@ func TestActivityPage(t *testing.T) {
 	}
 	page = b.get(auth + pageActivity)
 	page.want(t, http.StatusOK, "Something else")
-	if n := strings.Count(page.Body, "<li"); n > maxActivity+10 {
+	if n := strings.Count(page.Body, "<li"); n > maxActivity+12 {
 		t.Errorf("%d rows", n)
 	}
 	for _, k := range []journal.Kind{journal.SignIn, journal.SignInFailed, journal.StepUp, journal.StepUpFailed, journal.SignOut, journal.Revoked,
