@@ -1,6 +1,7 @@
 package session
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"runtime"
@@ -37,8 +38,11 @@ func filled(tb testing.TB, n int) (*Table, [][]byte) {
 // fixed is a directory in which nobody changes.
 type fixed struct{}
 
-func (fixed) Epoch() uint64                         { return 1 }
-func (fixed) Identify(user string) (Identity, bool) { return Identity{}, false }
+func (fixed) Epoch() uint64                      { return 1 }
+func (fixed) Recall(string) (Identity, Standing) { return Identity{}, Gone }
+func (fixed) Identify(context.Context, string) (Identity, Standing, error) {
+	return Identity{}, Gone, nil
+}
 
 // prepared is about as long as what the agent prepares.
 func prepared(s *Session) []byte {

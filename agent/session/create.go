@@ -31,6 +31,14 @@ func (t *Table) Create(ctx context.Context, s Session, old string) (token string
 		return "", Session{}, ErrNotFound
 	}
 
+	// Before the gate: a directory may take its time.
+	who, err := t.ask(ctx, s.User)
+	if err != nil {
+		return "", Session{}, err
+	}
+	if !who.identify(&s) {
+		return "", Session{}, ErrNotFound
+	}
 	m := t.memory()
 	if err := m.gate.Acquire(ctx, 1); err != nil {
 		return "", Session{}, fmt.Errorf("session: create: %w", err)
@@ -47,7 +55,7 @@ func (t *Table) Create(ctx context.Context, s Session, old string) (token string
 		h := sha256.Sum256([]byte(old))
 		oldHash = &h
 	}
-	e, err := t.save(ctx, m, s, oldHash)
+	e, err := t.save(ctx, m, s, who.epoch, oldHash)
 	if err != nil {
 		if claimed {
 			m.unclaim(prior.ID)
@@ -79,7 +87,7 @@ func (t *Table) creatable(s *Session) error {
 }
 
 // save mints a token for s and stores it.
-func (t *Table) save(ctx context.Context, m *memory, s Session, old *[32]byte) (*Entry, error) {
+func (t *Table) save(ctx context.Context, m *memory, s Session, epoch uint64, old *[32]byte) (*Entry, error) {
 	at := m.at(t.now())
 	s.Seen = fromNano(at)
 	s.Remember = s.Remember && t.Config.RememberMe > 0
@@ -91,10 +99,6 @@ func (t *Table) save(ctx context.Context, m *memory, s Session, old *[32]byte) (
 		s.Expires = end
 	}
 	if t.over(&s, at, at) != "" {
-		return nil, ErrNotFound
-	}
-	epoch, ok := t.identify(&s)
-	if !ok {
 		return nil, ErrNotFound
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)

@@ -161,17 +161,53 @@ type people struct {
 	epoch atomic.Uint64
 	mu    sync.Mutex
 	users map[string]session.Identity
-	asked int
+	asked int // from memory
+
+	forgetful bool          // memory has nobody: the server has to be asked
+	served    int           // questions to the server
+	away      error         // its answer
+	believe   bool          // it is away, and who people were may be believed
+	hold      chan struct{} // it answers when this is closed
 }
 
 func (p *people) Epoch() uint64 { return p.epoch.Load() }
 
-func (p *people) Identify(user string) (session.Identity, bool) {
+func (p *people) Recall(user string) (session.Identity, session.Standing) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.forgetful {
+		return session.Identity{}, session.Unsure
+	}
 	p.asked++
-	id, ok := p.users[user]
-	return id, ok
+	return p.standing(user)
+}
+
+// standing is what the directory has, wherever it keeps it.
+func (p *people) standing(user string) (session.Identity, session.Standing) {
+	if id, ok := p.users[user]; ok {
+		return id, session.Present
+	}
+	return session.Identity{}, session.Gone
+}
+
+func (p *people) Identify(_ context.Context, user string) (session.Identity, session.Standing, error) {
+	p.mu.Lock()
+	hold := p.hold
+	p.served++
+	p.mu.Unlock()
+	if hold != nil {
+		<-hold
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.away != nil {
+		return session.Identity{}, session.Unsure, p.away
+	}
+	if p.believe {
+		return session.Identity{}, session.Unsure, nil
+	}
+	id, standing := p.standing(user)
+	return id, standing, nil
 }
 
 // change sets or, with nil, removes a user, and moves the epoch on.

@@ -41,21 +41,56 @@ func (t *Table) Load(ctx context.Context, token []byte, domain string) (*Entry, 
 		return nil, None, ctx.Err()
 	}
 	e, r := t.Find([]byte(key), domain, t.now())
-	if r == Miss { // ended between fetch and here
-		r = None
+	if r == Miss { // ended between fetch and here, or the directory has moved on and cannot tell at once
+		e, r = t.current(m, []byte(key), domain)
 	}
 	return e, r, nil
 }
 
-// fetch asks the Keeper about a token that was issued. Afterwards the session is in
-// memory, or the token is known to name nothing.
+// current is the session of a token as the fetch just left it in memory.
+func (t *Table) current(m *memory, token []byte, domain string) (*Entry, Result) {
+	e := m.find(token[:selectorLen])
+	if e == nil || !e.has(token) || e.state.Load() == ended || e.Domain != domain {
+		return nil, None
+	}
+	at := m.at(t.now())
+	if t.over(&e.Session, e.last.Load(), at) != "" {
+		return nil, None
+	}
+	e.last.Store(max(e.last.Load(), at))
+	return e, Hit
+}
+
+// fetch asks the Keeper about a token that was issued, and the directory about its user.
+// Afterwards the session is in memory, or the token is known to name nothing.
 func (t *Table) fetch(ctx context.Context, m *memory, token string) error {
+	var a *answer
+	for {
+		user, err := t.read(ctx, m, token, a)
+		if err != nil || user == "" {
+			return err
+		}
+		// A directory may take its time: nothing is held meanwhile.
+		asked, err := t.ask(ctx, user)
+		if err != nil {
+			return err
+		}
+		a = &asked
+	}
+}
+
+// read looks at the session of a token once, in memory and then at the Keeper. It returns
+// the user about whom the directory has to be asked first; "" when all is done.
+func (t *Table) read(ctx context.Context, m *memory, token string, a *answer) (user string, err error) {
 	if err := m.gate.Acquire(ctx, 1); err != nil {
-		return fmt.Errorf("session: load: %w", err)
+		return "", fmt.Errorf("session: load: %w", err)
 	}
 	defer m.gate.Release(1)
-	if m.get(token[:selectorLen]) != nil || m.unknown.has([]byte(token)) {
-		return nil // somebody asked between our Find and here
+	if e := m.get(token[:selectorLen]); e != nil {
+		return t.reread(m, e, token, a), nil
+	}
+	if m.unknown.has([]byte(token)) {
+		return "", nil // somebody asked between our Find and here
 	}
 	hash := sha256.Sum256([]byte(token))
 	r, err := t.Keeper.LoadSession(ctx, hash)
@@ -63,20 +98,37 @@ func (t *Table) fetch(ctx context.Context, m *memory, token string) error {
 	switch {
 	case errors.Is(err, ErrNotFound):
 		m.unknown.add(token, at)
-		return nil
+		return "", nil
 	case err != nil:
-		return fmt.Errorf("session: load: %w", err)
+		return "", fmt.Errorf("session: load: %w", err)
 	}
-	if e := t.admit(m, token, &r.Session, at); e != nil && r.Hash == hash {
+	if a = t.about(r.User, a); a == nil {
+		return r.User, nil
+	}
+	if e := t.admit(m, token, &r.Session, at, *a); e != nil && r.Hash == hash {
 		m.insert(e)
-		return nil
+		return "", nil
 	}
 	m.unknown.add(token, at)
-	return nil
+	return "", nil
+}
+
+// reread is read for a session that is in memory.
+func (t *Table) reread(m *memory, e *Entry, token string, a *answer) (user string) {
+	if !e.has([]byte(token)) {
+		return ""
+	}
+	if a = t.about(e.User, a); a == nil {
+		return e.User
+	}
+	if _, r := t.settle(m, e, *a); r == Miss {
+		return e.User
+	}
+	return ""
 }
 
 // admit makes an entry of a stored session, or nil when it may not be used.
-func (t *Table) admit(m *memory, token string, s *Session, at int64) *Entry {
+func (t *Table) admit(m *memory, token string, s *Session, at int64, a answer) *Entry {
 	if s.ID != token[:selectorLen] || !sound(s, at) || m.hasEnded(s) {
 		return nil
 	}
@@ -87,16 +139,15 @@ func (t *Table) admit(m *memory, token string, s *Session, at int64) *Entry {
 	if s.Seen.Before(s.Created) {
 		s.Seen = s.Created
 	}
-	epoch, ok := t.identify(s)
 	reason := t.over(s, s.Seen.UnixNano(), at)
-	if !ok {
+	if !a.identify(s) {
 		reason = reasonUser
 	}
 	if reason != "" {
 		m.addEnding(s, reason)
 		return nil
 	}
-	return t.newEntry(m, token, s, epoch)
+	return t.newEntry(m, token, s, a.epoch)
 }
 
 // sound refuses states that Create never stores, and times that tell nothing.
@@ -107,17 +158,3 @@ func sound(s *Session, at int64) bool {
 }
 
 func validLevel(l policy.Level) bool { return l == policy.LevelOne || l == policy.LevelTwo }
-
-// identify fills in who the user is now, and returns the directory's epoch from before
-// the question, so that a change in between is noticed at the next use.
-func (t *Table) identify(s *Session) (epoch uint64, ok bool) {
-	if t.Directory == nil {
-		return 0, true
-	}
-	epoch = t.Directory.Epoch()
-	id, ok := t.Directory.Identify(s.User)
-	if ok {
-		s.Name, s.Email, s.Groups = id.Name, id.Email, id.Groups
-	}
-	return epoch, ok
-}

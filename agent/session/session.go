@@ -110,6 +110,21 @@ type Identity struct {
 // request is refused at the cost of one atomic load for everybody else's.
 type Directory interface {
 	Epoch() uint64
-	// Identify returns ok false when the user is gone or disabled. It answers from memory.
-	Identify(user string) (id Identity, ok bool)
+	// Recall answers from memory and never blocks. Unsure sends the request to Load, which
+	// asks Identify.
+	Recall(user string) (Identity, Standing)
+	// Identify may ask a server. Unsure says that who the user was at the last answer may
+	// be believed for now; an error, that it may not: then the session cannot be used, and
+	// does not end either.
+	Identify(ctx context.Context, user string) (Identity, Standing, error)
 }
+
+// Standing is what a Directory knows of a user.
+type Standing uint8
+
+// What a Directory says of a user.
+const (
+	Unsure  Standing = iota // it cannot tell
+	Present                 // he may be signed in
+	Gone                    // or disabled: his sessions end
+)

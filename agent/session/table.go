@@ -72,8 +72,9 @@ func (t *Table) use(m *memory, e *Entry, domain string, now time.Time) (*Entry, 
 	}
 	if t.Directory != nil {
 		if epoch := t.Directory.Epoch(); epoch != e.epoch.Load() {
-			if e = t.refresh(m, e, epoch); e == nil {
-				return nil, None
+			var r Result
+			if e, r = t.refresh(m, e); r != Hit {
+				return nil, r
 			}
 		}
 	}
@@ -109,27 +110,38 @@ func (t *Table) end(m *memory, e *Entry, reason string) {
 	m.remove(e.ID)
 }
 
-// refresh asks the directory who the user is at that epoch. It returns nil when the
-// session has ended by the answer, e itself when nothing has changed, or an entry that
-// has taken e's place.
-func (t *Table) refresh(m *memory, e *Entry, epoch uint64) *Entry {
-	id, ok := t.Directory.Identify(e.User)
-	if !ok {
-		t.end(m, e, reasonUser)
-		return nil
+// refresh asks the directory's memory who the user is now. The answer is Miss when that
+// cannot tell, None when the session has ended by it, else an entry that is e or has taken
+// its place.
+func (t *Table) refresh(m *memory, e *Entry) (*Entry, Result) {
+	a := t.recall(e.User)
+	if a.standing == Unsure {
+		return nil, Miss
 	}
-	if id.Name == e.Name && id.Email == e.Email && slices.Equal(id.Groups, e.Groups) {
-		e.epoch.Store(epoch)
-		return e
+	return t.settle(m, e, a)
+}
+
+// settle holds an entry against what the directory has said.
+func (t *Table) settle(m *memory, e *Entry, a answer) (*Entry, Result) {
+	switch {
+	case a.standing == Gone:
+		t.end(m, e, reasonUser)
+		return nil, None
+	case a.standing == Unsure, a.id.Name == e.Name && a.id.Email == e.Email && slices.Equal(a.id.Groups, e.Groups):
+		e.epoch.Store(a.epoch)
+		return e, Hit
 	}
 	s := e.Session
-	s.Name, s.Email, s.Groups = id.Name, id.Email, id.Groups
-	next := t.newEntry(m, string(e.token[:]), &s, epoch)
-	now := m.replace(e, next)
-	if now != nil && now.epoch.Load() != epoch { // another one's answer, to an older question
-		return t.refresh(m, now, epoch)
+	s.Name, s.Email, s.Groups = a.id.Name, a.id.Email, a.id.Groups
+	next := t.newEntry(m, string(e.token[:]), &s, a.epoch)
+	switch now := m.replace(e, next); {
+	case now == nil:
+		return nil, None
+	case now.epoch.Load() != a.epoch: // another one's answer, to an older question
+		return t.refresh(m, now)
+	default:
+		return now, Hit
 	}
-	return now
 }
 
 // List returns the live sessions that f selects, ordered by user, then sign-in, with

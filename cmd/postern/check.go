@@ -24,6 +24,7 @@ func (t terminal) checkCommand() *cli.Command {
 		Flags: []cli.Flag{
 			configFlag(), outputFlag(),
 			&cli.BoolFlag{Name: "strict", Usage: "fail when anything is risky"},
+			&cli.BoolFlag{Name: "offline", Usage: "do not connect to the directories"},
 			&cli.BoolFlag{Name: "schema", Usage: "print the JSON Schema of the configuration instead"},
 		},
 		Action: t.check,
@@ -74,14 +75,22 @@ func (t terminal) check(c *cli.Context) error {
 	if err := mailFault(c.Context, cfg); err != nil {
 		return cfg.Check(err)
 	}
-	file := newUsers(cfg, slog.New(slog.DiscardHandler))
-	more, err := lookAround(c.Context, cfg, file)
+	all := newUsers(cfg, slog.New(slog.DiscardHandler))
+	more, err := lookAround(c.Context, cfg, all)
 	if err != nil {
 		return err
 	}
+	if !c.Bool("offline") {
+		if err := tryDirectories(c.Context, cfg, all); err != nil {
+			return cfg.Check(err)
+		}
+	}
 	var warnings config.Faults
 	errors.As(cfg.Check(errors.Join(append(risks, more...)...)), &warnings)
-	r := report{true, cfg.File(), len(cfg.Domains), rules.Len(), len(file.List()), []finding{}}
+	r := report{true, cfg.File(), len(cfg.Domains), rules.Len(), 0, []finding{}}
+	for _, f := range filesOf(all) {
+		r.Users += len(f.List())
+	}
 	for _, w := range warnings {
 		r.Warnings = append(r.Warnings, finding{w.Path, w.Line, w.Message, w.Hint})
 	}
@@ -109,20 +118,29 @@ func count(n int, what string) string {
 
 // lookAround looks at what the configuration names on this machine: the users, the modes
 // of the files, the group of the socket. A users file that is broken is an error.
-func lookAround(ctx context.Context, cfg *config.Config, file *users.File) (risks []error, err error) {
+func lookAround(ctx context.Context, cfg *config.Config, all *users.Backends) (risks []error, err error) {
 	warn := func(format string, args ...any) { risks = append(risks, fmt.Errorf(format, args...)) }
-	switch err := file.Load(); {
-	case errors.Is(err, fs.ErrNotExist):
-		warn("users.file: does not exist yet; make it with: postern user add NAME")
-	case err != nil:
-		return nil, usageError{err}
-	case len(file.List()) == 0:
-		warn("users.file: has no users; add one with: postern user add NAME")
+	paths := []struct{ key, path string }{{"secret", cfg.Secret.File}, {"store", storeFile(cfg)}}
+	for i, e := range all.List {
+		file, ok := e.Backend.(*users.File)
+		if !ok {
+			continue
+		}
+		key := cfg.UsersKey(i) + ".file"
+		paths = append(paths, struct{ key, path string }{key, file.Path})
+		switch err := file.Load(); {
+		case errors.Is(err, fs.ErrNotExist):
+			warn("%s: does not exist yet; make it with: postern user add NAME", key)
+		case err != nil:
+			return nil, usageError{err}
+		case len(file.List()) == 0 && len(all.List) == 1:
+			warn("%s: has no users; add one with: postern user add NAME", key)
+		}
+		for _, name := range guessable(ctx, file) {
+			warn("%s: the password of %s is %s; set another with: postern user passwd %s", key, name, name, name)
+		}
 	}
-	for _, name := range guessable(ctx, file) {
-		warn("users.file: the password of %s is %s; set another with: postern user passwd %s", name, name, name)
-	}
-	for _, f := range []struct{ key, path string }{{"users.file", cfg.Users.File}, {"secret", cfg.Secret.File}, {"store", storeFile(cfg)}} {
+	for _, f := range paths {
 		if info, err := os.Stat(f.path); err == nil && info.Mode().Perm()&0o077 != 0 {
 			what := "can be read by others"
 			if info.Mode().Perm()&0o022 != 0 {

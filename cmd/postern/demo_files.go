@@ -34,7 +34,7 @@ func (d *demo) write(ctx context.Context) (*config.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := d.writeUsers(ctx, cfg.Users.File); err != nil {
+	if err := d.writeUsers(ctx, cfg.Users[0].File); err != nil {
 		return nil, err
 	}
 	return cfg, d.writeHAProxy(ctx, cfg)

@@ -1,8 +1,9 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
-	"log/slog"
 	"net/netip"
 	"net/url"
 	"strings"
@@ -192,14 +193,16 @@ func (t terminal) subjectOf(c *cli.Context, cfg *config.Config) (policy.Subject,
 	if c.IsSet("groups") || name == "" {
 		return sub, nil
 	}
-	file := newUsers(cfg, slog.New(slog.DiscardHandler))
-	if err := file.Load(); err != nil {
-		return policy.Subject{}, usageError{err}
+	p, err := usersIn(cfg)
+	if err != nil {
+		return policy.Subject{}, err
 	}
-	u, ok := file.Known(name)
+	u, _, err := p.find(context.Background(), name)
 	switch {
-	case !ok:
-		return policy.Subject{}, usage("explain: %w; with --groups the user need not exist", userError(file, name, users.ErrNotFound))
+	case errors.Is(err, users.ErrNotFound):
+		return policy.Subject{}, usage("explain: %w; with --groups the user need not exist", err)
+	case err != nil:
+		return policy.Subject{}, err
 	case u.Disabled:
 		fmt.Fprintf(t.Stderr, "postern: %s is disabled, so nobody is signed in under that name\n", u.Name)
 		return policy.Subject{}, nil

@@ -18,7 +18,6 @@ import (
 	"postern/cmd/postern/config"
 	"postern/portal"
 	"postern/portal/mail"
-	"postern/portal/users"
 	"postern/store"
 )
 
@@ -35,7 +34,7 @@ type Main struct {
 	rules   atomic.Pointer[policy.Rules]
 	keys    keys
 	store   *store.Store
-	users   *users.File
+	users   *directory
 	table   *session.Table
 	factors portal.Factors
 	guesses *regulation.Limiter
@@ -56,8 +55,8 @@ func (m *Main) Open(ctx context.Context) (err error) {
 		return m.Config.Check(err)
 	}
 	m.rules.Store(rules)
-	m.users = newUsers(m.Config, m.Log)
-	if err := m.users.Load(); err != nil {
+	m.users = newDirectory(newUsers(m.Config, m.Log), graceOf(m.Config))
+	if err := loadUsers(m.users.Backends, false); err != nil {
 		return err
 	}
 	if m.store, err = openStore(ctx, m.Config); err != nil {
@@ -72,7 +71,7 @@ func (m *Main) Open(ctx context.Context) (err error) {
 	}
 	m.journal = m.newRecord()
 	m.table = &session.Table{
-		Config: m.Config.Session, Keeper: m.store, Directory: directory{m.users},
+		Config: m.Config.Session, Keeper: m.store, Directory: m.users,
 		Key: m.keys.token, Prepare: agent.Prepare, Log: m.Log,
 	}
 	if m.factors, err = newFactors(m.Config, m.keys, m.store, m.Log); err != nil {
@@ -83,10 +82,6 @@ func (m *Main) Open(ctx context.Context) (err error) {
 		return m.Config.Check(err)
 	}
 	return m.listen()
-}
-
-func newUsers(cfg *config.Config, log *slog.Logger) *users.File {
-	return &users.File{Path: cfg.Users.File, Search: cfg.Users.Search, Hashing: cfg.Users.Hashing, Log: log}
 }
 
 func openStore(ctx context.Context, cfg *config.Config) (*store.Store, error) {

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"os"
-	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -46,7 +44,7 @@ func (t terminal) userCommand() *cli.Command {
 			one("delete", "remove a user", "deleted", func(ctx context.Context, f *users.File, name string) error {
 				return f.Remove(ctx, name)
 			}),
-			{Name: "list", Usage: "list the users", Flags: []cli.Flag{configFlag(), outputFlag()}, Action: t.userList},
+			{Name: "list", Usage: "list the users of the files, or one of any backend", ArgsUsage: "[NAME]", Flags: []cli.Flag{configFlag(), outputFlag()}, Action: t.userList},
 			t.userFactorsCommand(),
 			t.userRecoveryCommand(),
 		},
@@ -62,21 +60,22 @@ func (t terminal) userAdd(c *cli.Context) error {
 	if err := users.CheckName(u.Name); err != nil {
 		return usage("user add: %w", err)
 	}
-	cfg, file, err := usersFile(c)
+	p, err := usersOf(c)
 	if err != nil {
 		return err
 	}
-	if _, known := file.Known(u.Name); known {
-		return fmt.Errorf("%s: %w", u.Name, users.ErrExists)
+	file, err := p.target(c.Context, u.Name)
+	if err != nil {
+		return err
 	}
 	password, err := t.choosePassword(c, u.Name)
 	if err != nil {
 		return err
 	}
 	if err := file.Add(c.Context, u, password); err != nil {
-		return userError(file, u.Name, err)
+		return p.fault(u.Name, err)
 	}
-	if err := follow(c.Context, cfg, "", u.Name); err != nil {
+	if err := follow(c.Context, p.config, "", u.Name); err != nil {
 		return err
 	}
 	t.said(c, u.Name, "added", password)
@@ -88,34 +87,26 @@ func (t terminal) userPasswd(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	cfg, file, err := usersFile(c)
+	p, err := usersOf(c)
 	if err != nil {
 		return err
 	}
-	name := spelled(file, args[0])
-	if _, known := file.Known(name); !known {
-		return userError(file, name, users.ErrNotFound)
+	file, name, err := p.owned(c.Context, args[0], "set the password of")
+	if err != nil {
+		return err
 	}
 	password, err := t.choosePassword(c, name)
 	if err != nil {
 		return err
 	}
 	if err := file.SetPassword(c.Context, name, password); err != nil {
-		return userError(file, name, err)
+		return p.fault(name, err)
 	}
-	if err := follow(c.Context, cfg, name, name); err != nil {
+	if err := follow(c.Context, p.config, name, name); err != nil {
 		return err
 	}
 	t.said(c, name, "has a new password", password)
 	return nil
-}
-
-// spelled is the canonical name of a user, however the sign-in would let it be spelled.
-func spelled(file *users.File, name string) string {
-	if u, err := file.Find(context.Background(), name); err == nil {
-		return u.Name
-	}
-	return name
 }
 
 // said reports on stdout; a generated password is shown this once.
@@ -142,91 +133,31 @@ func (t terminal) userEdit(c *cli.Context, done string, edit func(context.Contex
 	if err != nil {
 		return err
 	}
-	cfg, file, err := usersFile(c)
+	p, err := usersOf(c)
 	if err != nil {
 		return err
 	}
-	name := spelled(file, args[0])
+	file, name, err := p.owned(c.Context, args[0], c.Command.Name)
+	if err != nil {
+		return err
+	}
 	if err := edit(c.Context, file, name); err != nil {
-		return userError(file, name, err)
+		return p.fault(name, err)
 	}
 	signOut := name
 	if done == "enabled" {
 		signOut = ""
 	}
-	if err := follow(c.Context, cfg, signOut, name); err != nil {
+	if err := follow(c.Context, p.config, signOut, name); err != nil {
 		return err
 	}
 	if done == "deleted" {
-		if err := forget(c.Context, cfg, name); err != nil {
+		if err := forget(c.Context, p.config, name); err != nil {
 			return err
 		}
 	}
 	fmt.Fprintf(t.Stdout, "%s %s\n", name, done)
 	return nil
-}
-
-// userLine is one user as the list shows it.
-type userLine struct {
-	Name        string   `json:"name"`
-	DisplayName string   `json:"display_name"`
-	Emails      []string `json:"emails"`
-	Groups      []string `json:"groups"`
-	Disabled    bool     `json:"disabled"`
-}
-
-func (t terminal) userList(c *cli.Context) error {
-	if _, err := arguments(c); err != nil {
-		return err
-	}
-	if err := checkOutput(c); err != nil {
-		return err
-	}
-	_, file, err := usersFile(c)
-	if err != nil {
-		return err
-	}
-	lines, rows := []userLine{}, [][]string{}
-	for _, u := range file.List() {
-		lines = append(lines, userLine{u.Name, u.DisplayName, append([]string{}, u.Emails...), append([]string{}, u.Groups...), u.Disabled})
-		state := "enabled"
-		if u.Disabled {
-			state = "disabled"
-		}
-		rows = append(rows, []string{u.Name, state, u.DisplayName, strings.Join(u.Groups, ","), strings.Join(u.Emails, ",")})
-	}
-	return t.output(c, lines, func() { t.table("NAME\tSTATE\tDISPLAY NAME\tGROUPS\tEMAIL", rows) })
-}
-
-// usersFile reads the users file of the configuration. One that does not exist yet has
-// no users.
-func usersFile(c *cli.Context) (*config.Config, *users.File, error) {
-	cfg, err := loadConfig(c)
-	if err != nil {
-		return nil, nil, err
-	}
-	file := newUsers(cfg, slog.New(slog.DiscardHandler))
-	if err := file.Load(); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, usageError{err}
-	}
-	return cfg, file, nil
-}
-
-// userError says which user an error is about, and who may have been meant.
-func userError(file *users.File, name string, err error) error {
-	switch {
-	case errors.Is(err, users.ErrNotFound):
-		var names []string
-		for _, u := range file.List() {
-			names = append(names, u.Name)
-		}
-		if near := config.Nearest(name, names); near != "" {
-			return fmt.Errorf("%s: %w; did you mean %q?", name, err, near)
-		}
-	case errors.Is(err, users.ErrPassword):
-		return usageError{fmt.Errorf("%s: %w", name, err)}
-	}
-	return fmt.Errorf("%s: %w", name, err)
 }
 
 // follow makes a running postern read the users at once, and ends the sessions of signOut

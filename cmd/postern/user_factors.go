@@ -48,11 +48,17 @@ func (t terminal) userFactorsList(c *cli.Context) error {
 	if err := checkOutput(c); err != nil {
 		return err
 	}
-	cfg, file, err := usersFile(c)
+	p, err := usersOf(c)
 	if err != nil {
 		return err
 	}
-	found, err := askDesk(c.Context, cfg, "/factors/list", deskQuestion{User: spelled(file, args[0])})
+	name := ""
+	if args[0] != "" {
+		if name, err = p.spelled(c.Context, args[0]); err != nil {
+			return err
+		}
+	}
+	found, err := askDesk(c.Context, p.config, "/factors/list", deskQuestion{User: name})
 	if err != nil && !errors.Is(err, errNoStore) {
 		return err
 	}
@@ -107,12 +113,15 @@ func (t terminal) userFactorsDelete(c *cli.Context) error {
 	if (args[1] == "") != c.Bool("all") {
 		return usage("user factors delete: name an ID or --all (and not both)")
 	}
-	cfg, file, err := usersFile(c)
+	p, err := usersOf(c)
 	if err != nil {
 		return err
 	}
-	name := spelled(file, args[0])
-	gone, err := askDesk(c.Context, cfg, "/factors/remove", deskQuestion{User: name, ID: args[1], All: c.Bool("all")})
+	name, err := p.spelled(c.Context, args[0])
+	if err != nil {
+		return err
+	}
+	gone, err := askDesk(c.Context, p.config, "/factors/remove", deskQuestion{User: name, ID: args[1], All: c.Bool("all")})
 	if err != nil && !errors.Is(err, errNoStore) {
 		return err
 	}

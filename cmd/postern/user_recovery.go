@@ -5,8 +5,6 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
-
-	"postern/portal/users"
 )
 
 func (t terminal) userRecoveryCommand() *cli.Command {
@@ -25,15 +23,15 @@ func (t terminal) userRecovery(c *cli.Context) error {
 	if err := checkOutput(c); err != nil {
 		return err
 	}
-	cfg, file, err := usersFile(c)
+	p, err := usersOf(c)
 	if err != nil {
 		return err
 	}
-	name := spelled(file, args[0])
-	if _, known := file.Known(name); !known {
-		return userError(file, name, users.ErrNotFound)
+	u, _, err := p.find(c.Context, args[0])
+	if err != nil {
+		return err
 	}
-	made, err := askDesk(c.Context, cfg, "/factors/recovery", deskQuestion{User: name})
+	made, err := askDesk(c.Context, p.config, "/factors/recovery", deskQuestion{User: u.Name})
 	if err != nil {
 		return err
 	}

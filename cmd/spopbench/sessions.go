@@ -26,8 +26,13 @@ type everybody struct{}
 
 func (everybody) Epoch() uint64 { return 1 }
 
-func (everybody) Identify(user string) (session.Identity, bool) {
-	return session.Identity{Name: user, Email: user + "@example.com", Groups: []string{"staff", "wiki"}}, true
+func (everybody) Recall(user string) (session.Identity, session.Standing) {
+	return session.Identity{Name: user, Email: user + "@example.com", Groups: []string{"staff", "wiki"}}, session.Present
+}
+
+func (e everybody) Identify(_ context.Context, user string) (session.Identity, session.Standing, error) {
+	id, standing := e.Recall(user)
+	return id, standing, nil
 }
 
 // collector is a Keeper that only remembers what it is asked to save.

@@ -98,7 +98,7 @@ func TestLookup(t *testing.T) {
 	}
 	for _, name := range []string{"CAROL", "carol"} {
 		if u, err := f.Find(t.Context(), name); err != nil || u.Name != "carol" || !u.Disabled {
-			t.Errorf("Loerrup(%q) = %+v, %v", name, u, err)
+			t.Errorf("Find(%q) = %+v, %v", name, u, err)
 		}
 	}
 }

@@ -7,7 +7,6 @@ package users
 
 import (
 	"errors"
-	"fmt"
 	"time"
 )
 
@@ -50,13 +49,6 @@ type User struct {
 	Disabled    bool
 }
 
-// Config is `users` of the configuration.
-type Config struct {
-	File    string  `yaml:"file"` // path of a users_database.yml
-	Search  Search  `yaml:"search"`
-	Hashing Hashing `yaml:"hashing"`
-}
-
 // Search says how freely a name may be spelled at the sign-in. Whatever the spelling,
 // the user comes out with one canonical name.
 type Search struct {
@@ -77,33 +69,6 @@ type Hashing struct {
 // seconds.
 func DefaultHashing() Hashing {
 	return Hashing{Parallel: 4, Memory: 256, Queue: 64, Wait: 10 * time.Second}
-}
-
-// DefaultConfig is what an absent `users` means; it names no file.
-func DefaultConfig() Config { return Config{Hashing: DefaultHashing()} }
-
-// Validate returns every fault at once, each under its key.
-func (c Config) Validate() error {
-	var errs []error
-	if c.File == "" {
-		errs = append(errs, errors.New("users.file: missing; name a users_database.yml"))
-	}
-	for _, b := range []struct {
-		key        string
-		value, max int
-	}{
-		{"parallel", c.Hashing.Parallel, 1024},
-		{"memory", c.Hashing.Memory, 1 << 20},
-		{"queue", c.Hashing.Queue, 1 << 16},
-	} {
-		if b.value < 0 || b.value > b.max {
-			errs = append(errs, fmt.Errorf("users.hashing.%s: %d is not between 0 and %d", b.key, b.value, b.max))
-		}
-	}
-	if c.Hashing.Wait < 0 || c.Hashing.Wait > time.Minute {
-		errs = append(errs, fmt.Errorf("users.hashing.wait: %v is not between 0s and 1m", c.Hashing.Wait))
-	}
-	return errors.Join(errs...)
 }
 
 // withDefaults fills the fields that are not set.

@@ -76,7 +76,7 @@ func TestEightLinesAreEnough(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, tt := range []struct{ what, got, want string }{
-		{"the users file is relative to the configuration", c.Users.File, "/etc/postern/users.yml"},
+		{"the users file is relative to the configuration", c.Users[0].File, "/etc/postern/users.yml"},
 		{"the store has a place", c.Store, "sqlite:/var/lib/postern/postern.db"},
 		{"the control socket is beside the store", c.Control, "/var/lib/postern/control.sock"},
 		{"the secret has a place", c.Secret.File, "/var/lib/postern/secret"},
@@ -126,8 +126,8 @@ func TestEnvironment(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if c.Users.File != tt.want {
-				t.Errorf("%q, want %q", c.Users.File, tt.want)
+			if got := c.Users[0].File; got != tt.want {
+				t.Errorf("%q, want %q", got, tt.want)
 			}
 		})
 	}

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"postern/portal/users"
 )
 
 // value decodes a node into v, which is addressable, and notes every fault on the way.
@@ -34,6 +36,9 @@ func (d *document) value(n *yaml.Node, v reflect.Value, path string, tag reflect
 	switch self := v.Addr().Interface().(type) {
 	case *Secret:
 		d.readSecret(n, self, path)
+		return
+	case *users.Config:
+		d.readUsers(n, self, path)
 		return
 	case yaml.Unmarshaler:
 		d.unmarshalError(n, path, self.UnmarshalYAML(n))

@@ -57,6 +57,7 @@ func (d *document) addErrorAt(n *yaml.Node, path string, err error) {
 		return
 	}
 	f := split(err)
+	f.Path = d.written(f.Path)
 	if f.Path == "" {
 		f.Path = path
 	}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"postern/agent/policy"
+	"postern/portal/users"
 )
 
 // comments maps Type.Field of a package, and Type alone, to what its source says of it.
@@ -92,6 +93,9 @@ func (g *generator) schema(t reflect.Type) object {
 			"operator": object{"enum": []any{"present", "absent", "equal", "not equal", "pattern", "not pattern"}}, "key": text, "value": text,
 		}}
 		return object{"anyOf": []any{item, object{"type": "array", "items": object{"anyOf": []any{item, object{"type": "array", "items": item}}}}}}
+	case reflect.TypeFor[users.Config]():
+		ref := object{"$ref": "#/$defs/users"}
+		return object{"anyOf": []any{ref, object{"type": "array", "minItems": 1, "items": ref}}}
 	case reflect.TypeFor[Secret]():
 		return object{"anyOf": []any{object{"type": "string", "minLength": 1}, fileObject()}}
 	}
@@ -149,6 +153,7 @@ func TestSchema(t *testing.T) {
 	root := g.schema(reflect.TypeFor[Config]())
 	root["$schema"] = "https://json-schema.org/draft/2020-12/schema"
 	root["title"] = "postern.yml"
+	root["$defs"] = object{"users": g.schema(reflect.TypeFor[users.Source]())}
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)
 	enc.SetEscapeHTML(false)
