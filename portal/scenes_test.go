@@ -93,8 +93,10 @@ func ownScenes(h *house) []scene {
 		}},
 		{"tokens", func(w *window) {
 			_, _, err := h.book().Create(w.t.Context(), credential.Draft{Kind: credential.Token, Name: "Release robot", Owner: "alice", Level: policy.LevelTwo,
-				Scope: credential.Scope{Hosts: []string{"bank.example.com", "wiki.example.com"}, Methods: []string{"POST"}}, Expires: time.Now().Add(time.Second + time.Millisecond)})
+				Scope: credential.Scope{Hosts: []string{"bank.example.com", "wiki.example.com"}, Methods: []string{"POST"}}})
 			must(w.t, err)
+			must(w.t, h.db.AddCredential(w.t.Context(), credential.Stored{Hash: [32]byte{1}, Record: credential.Record{ID: "old", Kind: credential.App, Name: "Old laptop",
+				Owner: "alice", Level: policy.LevelOne, Created: time.Now().AddDate(0, -4, 0), Expires: time.Now().AddDate(0, -1, 0), Used: time.Now().AddDate(0, -2, 0)}}, 9))
 			w.open(auth + pageTokens)
 		}},
 		{"tokens-revoke", func(w *window) { w.do(chromedp.Click(chromedp.CSS(".acts details summary"))) }},

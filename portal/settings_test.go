@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"postern/agent/credential"
 	"postern/agent/policy"
 	"postern/agent/session"
 	"postern/portal/journal"
@@ -36,15 +37,15 @@ func TestSettings(t *testing.T) {
 // TestSettingsWithoutWhatTheyShow: a portal without journal and password change has no
 // pages about them.
 func TestSettingsWithoutWhatTheyShow(t *testing.T) {
-	h := openHouse(t, func(s *Server) { s.Journal, s.Password, s.Factors = nil, nil, Factors{} })
+	h := openHouse(t, func(s *Server) { s.Journal, s.Password, s.Factors, s.Tokens = nil, nil, Factors{}, nil })
 	b := h.browser()
 	b.signIn("", "bob", "builder")
 	page := b.get(auth + pageSettings)
 	page.want(t, http.StatusOK)
-	if strings.Contains(page.Body, pageActivity) || strings.Contains(page.Body, pageFactors) || strings.Contains(page.Body, pagePassword) {
+	if strings.Contains(page.Body, pageActivity) || strings.Contains(page.Body, pageFactors) || strings.Contains(page.Body, pagePassword) || strings.Contains(page.Body, pageTokens) {
 		t.Error("the menu leads to what is not there")
 	}
-	for _, path := range []string{pageActivity, pageFactors, pageAddTOTP, pageAddKey, pageRecovery} {
+	for _, path := range []string{pageActivity, pageFactors, pageAddTOTP, pageAddKey, pageRecovery, pageTokens, pageAddToken, pageAddApp} {
 		b.get(auth+path).want(t, http.StatusNotFound)
 	}
 }
@@ -58,6 +59,7 @@ func TestThreat66SettingsForms(t *testing.T) {
 	page := b.get(auth + pageFactors)
 	id := ids(page)[0]
 	before := len(sessionsOf(t, h, "bob"))
+	h.give("bob", credential.Token)
 	strange := h.browser()
 	strange.signIn("", "alice", "wonderland")
 	hers := strange.get(auth + pageSettings)
@@ -79,7 +81,7 @@ func TestThreat66SettingsForms(t *testing.T) {
 		}
 	}
 	list, err := h.server.Factors.Devices.List(t.Context(), "bob")
-	if err != nil || len(list) != 1 || len(sessionsOf(t, h, "bob")) != before {
+	if err != nil || len(list) != 1 || len(sessionsOf(t, h, "bob")) != before || len(h.tokensOf("bob")) != 1 {
 		t.Errorf("something changed: %+v, %v", list, err)
 	}
 }
@@ -250,7 +252,7 @@ func TestActivityPage(t *testing.T) {
 	}
 	for _, k := range []journal.Kind{journal.SignIn, journal.SignInFailed, journal.StepUp, journal.StepUpFailed, journal.SignOut, journal.Revoked,
 		journal.PasswordChanged, journal.PasswordReset, journal.ResetAsked, journal.FactorAdded, journal.FactorRemoved, journal.FactorRenamed,
-		journal.FactorSuspicious, journal.CodesMade, journal.CodeUsed, journal.NotMe, journal.Admin} {
+		journal.FactorSuspicious, journal.CodesMade, journal.CodeUsed, journal.TokenCreated, journal.TokenRevoked, journal.NotMe, journal.Admin} {
 		if what, _ := happened(k); what == "activity.other" {
 			t.Errorf("%s has no sentence", k)
 		}

@@ -75,7 +75,7 @@ for (const time of document.querySelectorAll("time[datetime]")) {
   if (isNaN(at)) continue;
   const style = (options) => new Intl.DateTimeFormat(document.documentElement.lang, options).format(at);
   time.title = time.textContent;
-  time.textContent = style({ dateStyle: "medium", timeStyle: "short" });
+  time.textContent = style("day" in time.dataset ? { dateStyle: "medium" } : { dateStyle: "medium", timeStyle: "short" });
 }
 
 // Say how good a new password is while it is typed. The server judges, and does so again
