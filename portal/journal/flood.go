@@ -24,27 +24,28 @@ type flood struct {
 }
 
 // floods says which events of a flood are written.
-type floods map[like]*flood
+type floods struct {
+	known map[like]*flood
+	swept time.Time // when those that are over were dropped last
+}
 
 // first says whether e is to be written, and notes in its Detail how many were not.
 func (f *floods) first(e *Event, now time.Time) bool {
-	if *f == nil {
-		*f = floods{}
-	}
 	key := like{e.Kind, e.User, e.Addr, e.Reason}
-	one := (*f)[key]
-	if one == nil {
-		if len(*f) >= maxFloods {
-			f.forget(now)
-		}
-		if len(*f) >= maxFloods {
+	one := f.known[key]
+	if one == nil && len(f.known) >= maxFloods {
+		f.sweep(now)
+		if len(f.known) >= maxFloods {
 			key = like{kind: e.Kind}
-			one = (*f)[key]
+			one = f.known[key]
 		}
 	}
 	switch {
 	case one == nil:
-		(*f)[key] = &flood{written: now}
+		if f.known == nil {
+			f.known = map[like]*flood{}
+		}
+		f.known[key] = &flood{written: now}
 		return true
 	case now.Sub(one.written) < floodEvery && !now.Before(one.written):
 		one.more++
@@ -56,11 +57,15 @@ func (f *floods) first(e *Event, now time.Time) bool {
 	return true
 }
 
-// forget drops what would be written anyway.
-func (f *floods) forget(now time.Time) {
-	for key, one := range *f {
-		if one.more == 0 && now.Sub(one.written) >= floodEvery || now.Sub(one.written) >= 2*floodEvery {
-			delete(*f, key)
+// sweep drops what is over, at most once in the time that takes.
+func (f *floods) sweep(now time.Time) {
+	if now.Sub(f.swept) < floodEvery && !now.Before(f.swept) {
+		return
+	}
+	f.swept = now
+	for key, one := range f.known {
+		if age := now.Sub(one.written); age < 0 || one.more == 0 && age >= floodEvery || age >= 2*floodEvery {
+			delete(f.known, key)
 		}
 	}
 }
