@@ -32,12 +32,25 @@ type Copy struct {
 	broken bool   // the last write went wrong
 }
 
-// Run copies until ctx ends, and then what is left, for at most two seconds.
+// Run copies until ctx ends, and then what is left, for at most two seconds: a reader of
+// standard output who reads no more is left behind.
 func (c *Copy) Run(ctx context.Context) error {
 	c.log = c.Log
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}
+	ended := make(chan struct{})
+	go func() { c.follow(ctx); close(ended) }()
+	<-ctx.Done()
+	select {
+	case <-ended:
+	case <-time.After(copyEnd):
+		c.log.Error("the last events are not copied; they are kept, and copied later")
+	}
+	return nil
+}
+
+func (c *Copy) follow(ctx context.Context) {
 	mark := time.NewTicker(copyMark)
 	defer mark.Stop()
 	for begun := false; ; {
@@ -54,7 +67,7 @@ func (c *Copy) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			c.end(ctx, begun)
-			return nil
+			return
 		case <-mark.C:
 			c.mark(ctx)
 		case <-grown:
@@ -159,21 +172,12 @@ func (c *Copy) mark(ctx context.Context) {
 	c.marked = c.copied
 }
 
-// end copies the last events. A reader of standard output who reads no more is left behind.
+// end copies the last events.
 func (c *Copy) end(ctx context.Context, begun bool) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), copyEnd)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		defer cancel()
-		for (begun || c.begin(ctx)) && c.step(ctx) {
-			begun = true
-		}
-		c.mark(ctx)
-	}()
-	select {
-	case <-done:
-	case <-ctx.Done():
+	defer cancel()
+	for (begun || c.begin(ctx)) && c.step(ctx) {
+		begun = true
 	}
-	cancel()
+	c.mark(ctx)
 }
