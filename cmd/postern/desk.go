@@ -116,7 +116,7 @@ func (d *desk) note(ctx context.Context, e journal.Event) error {
 
 // desk is the daemon's own.
 func (m *Main) desk() *desk {
-	return &desk{factors: m.factors, journal: m.store, log: m.Log, signOut: func(ctx context.Context, f session.Filter) error {
+	return &desk{factors: m.factors, journal: m.journal, log: m.Log, signOut: func(ctx context.Context, f session.Filter) error {
 		_, err := m.table.Revoke(ctx, f)
 		return err
 	}}
@@ -174,7 +174,7 @@ func askDesk(ctx context.Context, cfg *config.Config, path string, q deskQuestio
 	if err != nil {
 		return a, err
 	}
-	d := &desk{factors: f, journal: s, log: log, signOut: func(ctx context.Context, f session.Filter) error {
+	d := &desk{factors: f, journal: &journal.Stream{Ledger: s, Key: k.journal}, log: log, signOut: func(ctx context.Context, f session.Filter) error {
 		_, err := s.DeleteSessions(ctx, f)
 		return err
 	}}
