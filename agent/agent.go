@@ -81,6 +81,8 @@ type Server struct {
 	Now      func() time.Time // nil means time.Now
 	Log      *slog.Logger     // nil: silent
 
+	Credentials *Credentials // what can stand in for a session; nil: nothing
+
 	counts counts
 }
 
@@ -89,7 +91,9 @@ type Server struct {
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	h := newHandler(s)
 	stop := h.slow.start(s.Config.Workers)
+	stopChecks := h.startChecks()
 	err := (&spop.Server{Handler: h, Log: s.Log, Drain: drain}).Serve(ctx, ln)
 	stop()
+	stopChecks()
 	return err
 }

@@ -29,6 +29,11 @@ func (h *handler) answer(a *spop.Actions, q *question, e *session.Entry, d *poli
 	if e != nil {
 		a.Raw(e.Prepared)
 	}
+	h.finish(a, q, e != nil, d, rule, false)
+}
+
+// finish writes what stands behind who it is; limited says that he has to wait.
+func (h *handler) finish(a *spop.Actions, q *question, somebody bool, d *policy.Decision, rule string, limited bool) {
 	if rule != "" && printable(rule) {
 		a.SetString(spop.Transaction, VarRule, rule)
 	}
@@ -40,11 +45,15 @@ func (h *handler) answer(a *spop.Actions, q *question, e *session.Entry, d *poli
 		}
 		a.SetString(spop.Transaction, VarPath, d.Path)
 	}
-	if d.Domain != nil && leads(d.Verdict, e != nil) {
+	if d.Domain != nil && leads(d.Verdict, somebody) {
 		q.buf = appendLocation(q.buf[:0], d.Domain.Portal, &q.Request)
 		a.SetBytes(spop.Transaction, VarLocation, q.buf)
 	}
-	a.Raw(h.ends.of(d.Verdict, q.Method))
+	if limited {
+		a.Raw(h.limited)
+	} else {
+		a.Raw(h.ends.of(d.Verdict, q.Method))
+	}
 	if a.Overflow() {
 		h.refuse(a, q, reasonTooBig)
 		return

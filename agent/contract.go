@@ -33,25 +33,31 @@ const (
 	ArgFetchMode     = "mode"
 	ArgFetchDest     = "dest"
 	ArgUpgrade       = "upgrade"
+
+	// The client's certificate, where the configuration says so.
+	ArgCertificateUsed   = "crt_used"   // the connection has one
+	ArgCertificateVerify = "crt_verify" // what HAProxy made of it; 0: it is good
+	ArgCertificate       = "crt"        // DER
 )
 
 // Variables the agent sets, in scope txn under Prefix.
 const (
-	VarRequestID = "rid"
-	VarStatus    = "status"
-	VarLocation  = "location"
-	VarChallenge = "challenge"
-	VarUser      = "user"
-	VarName      = "name"
-	VarEmail     = "email"
-	VarGroups    = "groups"
-	VarLevel     = "level"
-	VarPath      = "path"
-	VarAssertion = "assertion"
-	VarRule      = "rule"
-	VarSession   = "session"
-	VarReason    = "reason"
-	VarVerdict   = "verdict" // always last: HAProxy drops what follows a bad action
+	VarRequestID  = "rid"
+	VarStatus     = "status"
+	VarLocation   = "location"
+	VarChallenge  = "challenge"
+	VarUser       = "user"
+	VarName       = "name"
+	VarEmail      = "email"
+	VarGroups     = "groups"
+	VarLevel      = "level"
+	VarPath       = "path"
+	VarAssertion  = "assertion"
+	VarRule       = "rule"
+	VarSession    = "session"
+	VarReason     = "reason"
+	VarCredential = "credential" // Authorization was Postern's and goes no further: basic or token
+	VarVerdict    = "verdict"    // always last: HAProxy drops what follows a bad action
 )
 
 // Variables HAProxy itself sets under Prefix (option set-on-error, set-process-time).

@@ -7,6 +7,7 @@ import (
 	"postern/agent/policy"
 	"postern/agent/session"
 	"postern/agent/spop"
+	"postern/portal/journal"
 )
 
 // handler answers the NOTIFY frames of all connections.
@@ -15,7 +16,14 @@ type handler struct {
 	now  func() time.Time
 	log  *slog.Logger
 	ends ends
-	slow slow
+
+	limited []byte // the end of an answer to somebody who has to wait
+	slow    slow
+
+	people  *people
+	hashes  checks // of passwords
+	lookups checks // of users and certificates
+	notes   chan journal.Event
 }
 
 func newHandler(s *Server) *handler {
@@ -26,13 +34,18 @@ func newHandler(s *Server) *handler {
 	if h.log == nil {
 		h.log = slog.New(slog.DiscardHandler)
 	}
-	h.ends = newEnds()
+	h.ends, h.limited = newEnds(), newLimited()
 	h.slow.handler = h
 	h.slow.timeout = s.Config.Timeout
 	if h.slow.timeout <= 0 {
 		h.slow.timeout = DefaultConfig().Timeout
 	}
 	h.slow.jobs = make(chan *job, maxJobs)
+	if s.Credentials != nil {
+		h.people = &people{directory: s.Credentials.People}
+		h.hashes.queue, h.lookups.queue = make(chan *flight, maxHashes), make(chan *flight, maxLookups)
+		h.notes = make(chan journal.Event, maxNotes)
+	}
 	return h
 }
 
@@ -60,30 +73,59 @@ func (h *handler) Notify(n *spop.Notify, a *spop.Actions) {
 	q.site = rules.Site(q.Host)
 	domain := q.site.Domain()
 	if domain == nil || len(q.token) == 0 || q.tokens != 1 {
-		h.decide(a, q, nil, rules, now)
+		h.decideOr(n, a, q, nil, rules, now)
 		return
 	}
 	switch e, result := h.Sessions.Find(q.token, domain.Name, now); result {
 	case session.Hit:
-		h.decide(a, q, e, rules, now)
+		h.decideOr(n, a, q, e, rules, now)
 	case session.Miss:
 		h.unseen(n, a, q, rules, domain, now)
 	default:
-		h.decide(a, q, nil, rules, now)
+		h.decideOr(n, a, q, nil, rules, now)
 	}
 }
 
-// decide decides by q.site and answers; e is nil for an anonymous visitor.
-func (h *handler) decide(a *spop.Actions, q *question, e *session.Entry, rules *policy.Rules, now time.Time) {
+// decideOr decides, or hands the request over to whoever finds out what is missing.
+func (h *handler) decideOr(n *spop.Notify, a *spop.Actions, q *question, e *session.Entry, rules *policy.Rules, now time.Time) {
+	ask := h.decide(a, q, e, rules, now)
+	if ask == nil {
+		return
+	}
+	r := h.later(n)
+	if r == nil {
+		h.refuse(a, q, reasonBusy)
+		return
+	}
+	j := h.slow.job(q.clone(), r)
+	j.entry = e
+	h.ask(j, ask)
+}
+
+// later detaches the answer, when one more request may wait.
+func (h *handler) later(n *spop.Notify) *spop.Reply {
+	if !h.slow.room() {
+		return nil
+	}
+	return n.Later()
+}
+
+// decide decides by q.site and answers; e is nil for an anonymous visitor. It does not
+// answer when something has to be found out first: it returns what.
+func (h *handler) decide(a *spop.Actions, q *question, e *session.Entry, rules *policy.Rules, now time.Time) *check {
 	if e != nil {
 		if len(e.Prepared) == 0 {
 			h.anonymous(a, q, rules, now, reasonIdentity)
-			return
+			return nil
 		}
 		q.subject = policy.Subject{User: e.User, Groups: e.Groups, Level: e.Level, Proofs: e.Proofs}
 	}
 	d := rules.DecideAt(&q.site, &q.Request, &q.subject, now)
+	if (d.Credentials != 0 || len(q.certificate) != 0) && h.Credentials != nil {
+		return h.decideCarried(a, q, e, &d, rules, now)
+	}
 	h.answer(a, q, e, &d, rules.RuleName(d.Rule))
+	return nil
 }
 
 // anonymous answers when it cannot be told who asks: what everybody may have is
@@ -109,11 +151,7 @@ func (h *handler) unseen(n *spop.Notify, a *spop.Actions, q *question, rules *po
 		h.answer(a, q, nil, &d, rules.RuleName(d.Rule))
 		return
 	}
-	if !h.slow.room() {
-		h.refuse(a, q, reasonBusy)
-		return
-	}
-	r := n.Later()
+	r := h.later(n)
 	if r == nil {
 		h.refuse(a, q, reasonBusy)
 		return

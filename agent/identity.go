@@ -45,7 +45,7 @@ func Prepare(s *session.Session) []byte {
 		b = spop.AppendSetString(b, spop.Transaction, VarEmail, s.Email)
 	}
 	b = spop.AppendSetInt(b, spop.Transaction, VarLevel, int64(s.Level))
-	if printable(s.ID) && len(s.ID) <= maxRequestID {
+	if s.ID != "" && printable(s.ID) && len(s.ID) <= maxRequestID {
 		b = spop.AppendSetString(b, spop.Transaction, VarSession, s.ID)
 	}
 	return b

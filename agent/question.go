@@ -3,6 +3,7 @@ package agent
 import (
 	"time"
 
+	"postern/agent/credential"
 	"postern/agent/policy"
 	"postern/agent/spop"
 )
@@ -14,6 +15,11 @@ type question struct {
 	token  []byte
 	tokens int64
 	now    time.Time
+
+	authorization string
+	certificate   []byte // DER; nil unless HAProxy has found it good
+	carried       carried
+	found         *found // what was found out off the read loop
 
 	place   uint64 // which counters of Server.counts are this connection's
 	fields  spop.Fields
@@ -44,6 +50,9 @@ const (
 	argFetchMode
 	argFetchDest
 	argUpgrade
+	argCertificateUsed
+	argCertificateVerify
+	argCertificate
 	argCount
 )
 
@@ -51,6 +60,7 @@ var arguments = spop.NewNames(
 	ArgVersion, ArgRequestID, ArgMethod, ArgTLS, ArgHost, ArgPath, ArgQuery, ArgSource,
 	ArgToken, ArgTokens, ArgAuthorization, ArgAccept, ArgRequestedWith, ArgOrigin,
 	ArgPreflight, ArgFetchMode, ArgFetchDest, ArgUpgrade,
+	ArgCertificateUsed, ArgCertificateVerify, ArgCertificate,
 )
 
 // The longest request id that is echoed, in bytes. HAProxy's uuid() has 36.
@@ -59,7 +69,7 @@ const maxRequestID = 128
 // read reads the messages of n. It returns why the request cannot be decided on, "" when
 // it can. It reads on behind a fault, so that the refusal bears the request's id.
 func (q *question) read(n *spop.Notify) policy.Reason {
-	q.rid, q.token, q.subject, q.odd = "", nil, policy.Subject{}, false
+	q.rid, q.token, q.subject, q.odd, q.found = "", nil, policy.Subject{}, false, nil
 	m, ok := n.Next()
 	if !ok || string(m.Name) != Message {
 		return reasonMessage
@@ -95,7 +105,11 @@ func (q *question) take() {
 	q.Origin = q.text(argOrigin)
 	q.PreflightMethod = q.text(argPreflight)
 	q.Upgrade = q.text(argUpgrade)
-	q.text(argAuthorization)
+	q.authorization = q.text(argAuthorization)
+	q.certificate = nil
+	if q.fields.Came>>argCertificateUsed != 0 {
+		q.certificate = q.verified()
+	}
 	q.text(argToken)
 	q.token = q.fields.Body(argToken)
 	q.tokens = q.integer(argTokens)
@@ -105,6 +119,19 @@ func (q *question) take() {
 	q.odd = q.odd || t != spop.Bool && t != spop.Null
 	q.Addr = q.fields.Addr(argSource).Unmap()
 	q.odd = q.odd || !q.Addr.IsValid() && q.fields.Type(argSource) != spop.Null
+}
+
+// verified is the client's certificate, when there is one that HAProxy has found good.
+func (q *question) verified() []byte {
+	used, verify, der := q.fields.Type(argCertificateUsed), q.fields.Type(argCertificateVerify), q.fields.Type(argCertificate)
+	q.odd = q.odd || used != spop.Bool && used != spop.Null || der != spop.Binary && der != spop.Null
+	result := q.integer(argCertificateVerify)
+	body := q.fields.Body(argCertificate)
+	if used != spop.Bool || q.fields.Integer(argCertificateUsed) != 1 || verify == spop.Null || result != 0 ||
+		der != spop.Binary || len(body) == 0 || len(body) > credential.MaxCertificate {
+		return nil
+	}
+	return body
 }
 
 // text is the argument at that place, a string; "" when it is NULL, which is what
@@ -130,12 +157,13 @@ func (q *question) integer(place int) int64 {
 // clone is a copy of q that outlives the read buffer, with no working memory.
 func (q *question) clone() *question {
 	c := *q
+	c.carried = carried{}
 	c.buf, c.site, c.subject, c.fields = nil, policy.Site{}, policy.Subject{}, spop.Fields{}
 	fields := [...]*string{
 		&c.rid, &c.Method, &c.Host, &c.Path, &c.Query, &c.Accept, &c.RequestedWith,
-		&c.Origin, &c.PreflightMethod, &c.FetchMode, &c.FetchDest, &c.Upgrade,
+		&c.Origin, &c.PreflightMethod, &c.FetchMode, &c.FetchDest, &c.Upgrade, &c.authorization,
 	}
-	size := len(c.token)
+	size := len(c.token) + len(c.certificate)
 	for _, f := range fields {
 		size += len(*f)
 	}
@@ -145,6 +173,10 @@ func (q *question) clone() *question {
 		all = append(all, *f...)
 		*f = view(all[at:])
 	}
-	c.token = append(all, c.token...)[len(all):]
+	for _, f := range [...]*[]byte{&c.token, &c.certificate} {
+		at := len(all)
+		all = append(all, *f...)
+		*f = all[at:]
+	}
 	return &c
 }

@@ -32,6 +32,8 @@ type job struct {
 	question *question
 	token    []byte
 	domain   string
+	entry    *session.Entry // once it was found; nil: nobody's
+	rounds   int            // how often something had to be found out about a credential
 	reply    *spop.Reply
 	deadline time.Time // by the monotonic clock
 	timer    *time.Timer
@@ -71,15 +73,22 @@ func (s *slow) room() bool { return s.waiting.Load() < maxJobs }
 
 // ask hands a request over; r is answered within timeout.
 func (s *slow) ask(q *question, domain string, r *spop.Reply) {
-	j := &job{question: q, token: q.token, domain: domain, reply: r, deadline: time.Now().Add(s.timeout)}
-	s.waiting.Add(1)
-	j.timer = time.AfterFunc(s.timeout, func() { s.refuse(j, reasonBusy) })
+	j := s.job(q, r)
+	j.token, j.domain = q.token, domain
 	select {
 	case s.jobs <- j:
 	default:
 		j.timer.Stop()
 		s.refuse(j, reasonBusy)
 	}
+}
+
+// job is a request that waits; it is answered within timeout whatever happens.
+func (s *slow) job(q *question, r *spop.Reply) *job {
+	j := &job{question: q, reply: r, deadline: time.Now().Add(s.timeout)}
+	s.waiting.Add(1)
+	j.timer = time.AfterFunc(s.timeout, func() { s.expire(j) })
+	return j
 }
 
 // warm brings a session into memory when there is time for it.
@@ -101,9 +110,6 @@ func (s *slow) work(ctx context.Context, j *job) {
 			s.panicked(v)
 			s.refuse(j, reasonInternal)
 		}
-		if j.timer != nil {
-			j.timer.Stop()
-		}
 	}()
 	if !time.Now().Before(j.deadline) {
 		s.refuse(j, reasonBusy)
@@ -117,15 +123,12 @@ func (s *slow) work(ctx context.Context, j *job) {
 		s.refuse(j, reasonStore)
 		return
 	}
-	s.answer(j, func(a *spop.Actions) {
-		rules := s.handler.Rules()
-		// The rules may be others by now, and with them the domain of the host.
-		j.question.site = rules.Site(j.question.Host)
-		if d := j.question.site.Domain(); result != session.Hit || d == nil || d.Name != j.domain {
-			e = nil
+	if j.reply != nil {
+		if result == session.Hit {
+			j.entry = e
 		}
-		s.handler.decide(a, j.question, e, rules, s.handler.now())
-	})
+		s.handler.proceed(j)
+	}
 }
 
 // report logs an error of the store, once a second: it comes with every request.
@@ -146,11 +149,23 @@ func (s *slow) answer(j *job, write func(*spop.Actions)) {
 		return
 	}
 	j.once.Do(func() {
-		s.waiting.Add(-1)
-		a := j.reply.Actions()
-		s.guard(a, j.question, write)
-		j.reply.Send(a)
+		j.timer.Stop()
+		s.send(j, write)
 	})
+}
+
+// expire answers a job that has waited too long.
+func (s *slow) expire(j *job) {
+	j.once.Do(func() {
+		s.send(j, func(a *spop.Actions) { s.handler.refuse(a, j.question, reasonBusy) })
+	})
+}
+
+func (s *slow) send(j *job, write func(*spop.Actions)) {
+	s.waiting.Add(-1)
+	a := j.reply.Actions()
+	s.guard(a, j.question, write)
+	j.reply.Send(a)
 }
 
 // guard calls write, and refuses in its place when it panics.

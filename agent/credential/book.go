@@ -33,6 +33,7 @@ type Entry struct {
 	networks []netip.Prefix
 	last     atomic.Int64 // last use, Unix seconds
 	noted    atomic.Int64 // when a use was last said to be the first of an hour, Unix seconds
+	refused  atomic.Int64 // the same of a refusal
 }
 
 func newEntry(s Stored) *Entry {

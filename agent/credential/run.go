@@ -2,6 +2,7 @@ package credential
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 )
 
@@ -23,8 +24,15 @@ func (b *Book) Note(e *Entry, now time.Time) (first bool) {
 		b.used[e] = struct{}{}
 		b.usedMu.Unlock()
 	}
-	noted := e.noted.Load()
-	return at-noted >= int64(firstOf/time.Second) && e.noted.CompareAndSwap(noted, at)
+	return firstInHour(&e.noted, at)
+}
+
+// Refused says whether a refusal of e at now is the first in an hour.
+func (e *Entry) Refused(now time.Time) (first bool) { return firstInHour(&e.refused, now.Unix()) }
+
+func firstInHour(last *atomic.Int64, at int64) bool {
+	before := last.Load()
+	return at-before >= int64(firstOf/time.Second) && last.CompareAndSwap(before, at)
 }
 
 // Run writes last uses, once a minute and once more when ctx ends.
