@@ -82,6 +82,7 @@ type Server struct {
 	Log      *slog.Logger     // nil: silent
 
 	Credentials *Credentials // what can stand in for a session; nil: nothing
+	Decisions   *Decisions   // logs decisions; nil: none
 
 	counts counts
 }

@@ -29,11 +29,11 @@ func (h *handler) answer(a *spop.Actions, q *question, e *session.Entry, d *poli
 	if e != nil {
 		a.Raw(e.Prepared)
 	}
-	h.finish(a, q, e != nil, d, rule, false)
+	h.finish(a, q, e, d, rule, false)
 }
 
 // finish writes what stands behind who it is; limited says that he has to wait.
-func (h *handler) finish(a *spop.Actions, q *question, somebody bool, d *policy.Decision, rule string, limited bool) {
+func (h *handler) finish(a *spop.Actions, q *question, who *session.Entry, d *policy.Decision, rule string, limited bool) {
 	if rule != "" && printable(rule) {
 		a.SetString(spop.Transaction, VarRule, rule)
 	}
@@ -45,7 +45,7 @@ func (h *handler) finish(a *spop.Actions, q *question, somebody bool, d *policy.
 		}
 		a.SetString(spop.Transaction, VarPath, d.Path)
 	}
-	if d.Domain != nil && leads(d.Verdict, somebody) {
+	if d.Domain != nil && leads(d.Verdict, who != nil) {
 		q.buf = appendLocation(q.buf[:0], d.Domain.Portal, &q.Request)
 		a.SetBytes(spop.Transaction, VarLocation, q.buf)
 	}
@@ -59,6 +59,9 @@ func (h *handler) finish(a *spop.Actions, q *question, somebody bool, d *policy.
 		return
 	}
 	h.count(q, d.Verdict)
+	if h.Decisions.wants(d.Verdict) {
+		h.Decisions.add(q, d.Verdict, d.Reason, rule, who)
+	}
 }
 
 // refuse answers that nothing was decided: verdict error. Since maxRequestID bounds the
@@ -71,6 +74,9 @@ func (h *handler) refuse(a *spop.Actions, q *question, why policy.Reason) {
 	a.SetString(spop.Transaction, VarReason, string(why))
 	a.Raw(h.ends.of(policy.VerdictError, ""))
 	h.count(q, policy.VerdictError)
+	if h.Decisions.wants(policy.VerdictError) {
+		h.Decisions.add(q, policy.VerdictError, why, "", nil)
+	}
 }
 
 // leads says whether an answer names the portal: to sign in there, or, for somebody who

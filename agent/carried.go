@@ -68,7 +68,7 @@ func (h *handler) write(a *spop.Actions, q *question, o *outcome, d *policy.Deci
 			a.SetBytes(spop.Transaction, VarChallenge, q.buf)
 		}
 	}
-	h.finish(a, q, o.who != nil, d, rule, o.carried != nil && o.carried.limited)
+	h.finish(a, q, o.who, d, rule, o.carried != nil && o.carried.limited)
 }
 
 // consumed says whether the Authorization header is Postern's, so that no application may
