@@ -38,8 +38,8 @@ type slapd struct {
 	output  *lockedBuffer
 }
 
-// server is what startSlapd may be told.
-type server struct {
+// slapdSetup is what startSlapd may be told.
+type slapdSetup struct {
 	ldif    []string // files of testdata/ldap, or the text itself when it has several lines
 	conf    string   // more lines for slapd.conf, in the database
 	global  string   // more lines before the database
@@ -72,7 +72,7 @@ func programs(t *testing.T) (slapd, schemas, modules string) {
 }
 
 // startSlapd starts a server with dc=example,dc=com and ends it with the test.
-func startSlapd(t *testing.T, s server) *slapd {
+func startSlapd(t *testing.T, s slapdSetup) *slapd {
 	t.Helper()
 	program, schemas, modules := programs(t)
 	d := &slapd{t: t, dir: t.TempDir(), output: &lockedBuffer{}}

@@ -8,7 +8,7 @@ import (
 )
 
 func TestLDAPAuthenticate(t *testing.T) {
-	l, log := directoryAt(t, startSlapd(t, server{ldif: []string{"example.ldif"}}).config())
+	l, log := directoryAt(t, startSlapd(t, slapdSetup{ldif: []string{"example.ldif"}}).config())
 	tests := []struct {
 		why, name, password string
 		want                string // canonical name, "" for refused
@@ -59,7 +59,7 @@ func TestLDAPAuthenticate(t *testing.T) {
 }
 
 func TestLDAPUser(t *testing.T) {
-	d := startSlapd(t, server{ldif: []string{"example.ldif"}})
+	d := startSlapd(t, slapdSetup{ldif: []string{"example.ldif"}})
 	l, _ := directoryAt(t, d.config())
 	tests := []struct {
 		name, password string
