@@ -58,6 +58,17 @@ func (c Config) Validate() error {
 	return errors.Join(faults...)
 }
 
+// Networks are those that are exempt.
+func (c Config) Networks() []netip.Prefix {
+	list := make([]netip.Prefix, 0, len(c.Exempt))
+	for _, s := range c.Exempt {
+		if p, err := ParseNetwork(s); err == nil { // Validate has refused the others
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
 // ParseNetwork reads an address or a network. The bits behind its length must be zero, so
 // that nobody bans more than he sees.
 func ParseNetwork(s string) (netip.Prefix, error) {

@@ -74,12 +74,7 @@ func (l *Limiter) exempted() []netip.Prefix {
 	if list := l.exempt.Load(); list != nil {
 		return *list
 	}
-	list := make([]netip.Prefix, 0, len(l.Config.Exempt))
-	for _, s := range l.Config.Exempt {
-		if p, err := ParseNetwork(s); err == nil { // Validate has refused the others
-			list = append(list, p)
-		}
-	}
+	list := l.Config.Networks()
 	l.exempt.Store(&list)
 	return list
 }
@@ -127,6 +122,7 @@ func (l *Limiter) Run(ctx context.Context) error {
 		err := l.Load(ctx)
 		if at := time.Now(); err == nil && at.Sub(pruned) >= pruneCounts {
 			pruned = at
+			l.rates.sweep(at)
 			err = l.Keeper.PruneCounts(ctx, l.now(), room)
 		}
 		if err != nil && ctx.Err() == nil && !failing {

@@ -1,6 +1,7 @@
 package regulation
 
 import (
+	"maps"
 	"net/netip"
 	"sync"
 	"time"
@@ -42,6 +43,13 @@ func (l *Limiter) Take(a netip.Addr, now time.Time) time.Duration {
 	}
 	r.free[n] = free.Add(each)
 	return 0
+}
+
+// sweep drops the addresses that have their whole minute again.
+func (r *rates) sweep(now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	maps.DeleteFunc(r.free, func(_ netip.Prefix, free time.Time) bool { return !free.After(now) })
 }
 
 // evict makes room: of a few addresses, picked at random, for the one that has used the
