@@ -7,6 +7,7 @@ package haproxy
 
 import (
 	"bytes"
+	"net/netip"
 
 	"postern/agent/policy"
 )
@@ -24,13 +25,16 @@ const (
 // Generate refuses whatever HAProxy could read in another way than it was meant.
 type Config struct {
 	Domains       []policy.Domain
-	Cookie        string  // name of Postern's cookie: letters, digits, hyphen, underscore
-	Agent         string  // address of the agent: unix:/path or host:port
-	Portal        string  // address of the portal: unix:/path or host:port
-	Headers       Headers // "" in a field: that header is not sent
-	SPOE          string  // path of spoe.conf, as HAProxy will see it; for the filter line of the comments
-	Timeout       string  // "timeout processing", a Go duration of 10ms to 1m; "" is 1s
-	Authorization bool    // the agent is asked with the Authorization header: some rule wants it
+	Cookie        string         // name of Postern's cookie: letters, digits, hyphen, underscore
+	Agent         string         // address of the agent: unix:/path or host:port
+	Portal        string         // address of the portal: unix:/path or host:port
+	Headers       Headers        // "" in a field: that header is not sent
+	SPOE          string         // path of spoe.conf, as HAProxy will see it; for the filter line of the comments
+	Timeout       string         // "timeout processing", a Go duration of 10ms to 1m; "" is 1s
+	Authorization bool           // the agent is asked with the Authorization header: some rule wants it
+	Certificates  bool           // the agent is asked with the client's certificate
+	Requests      int            // forms that one address may send to the portal in a minute; 0: any number
+	Exempt        []netip.Prefix // who may send more
 }
 
 // Headers are the names of the identity headers. An empty name is not sent.

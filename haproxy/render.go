@@ -128,6 +128,15 @@ func (c Config) set() []header {
 	return all
 }
 
+// counted is the part of a condition that leaves out who may send any number of forms.
+func (c Config) counted() string {
+	var b strings.Builder
+	for _, p := range c.Exempt {
+		b.WriteString(" !{ src " + p.String() + " }")
+	}
+	return b.String()
+}
+
 // args are the arguments of message check: HAProxy's own samples, each datum once.
 // req.fhdr gives a header's whole line; req.hdr would split it at commas.
 func (c Config) args() string {
@@ -146,14 +155,18 @@ func (c Config) args() string {
 	if c.Authorization {
 		all = append(all, agent.ArgAuthorization+"=req.fhdr(authorization)")
 	}
-	return strings.Join(append(all,
+	all = append(all,
 		agent.ArgAccept+"=req.fhdr(accept)",
 		agent.ArgRequestedWith+"=req.fhdr(x-requested-with)",
 		agent.ArgOrigin+"=req.fhdr(origin)",
 		agent.ArgPreflight+"=req.fhdr(access-control-request-method)",
 		agent.ArgFetchMode+"=req.fhdr(sec-fetch-mode)",
 		agent.ArgFetchDest+"=req.fhdr(sec-fetch-dest)",
-		agent.ArgUpgrade+"=req.fhdr(upgrade)"), " ")
+		agent.ArgUpgrade+"=req.fhdr(upgrade)")
+	if c.Certificates {
+		all = append(all, agent.ArgCertificateUsed+"=ssl_c_used", agent.ArgCertificateVerify+"=ssl_c_verify", agent.ArgCertificate+"=ssl_c_der")
+	}
+	return strings.Join(all, " ")
 }
 
 // render writes both files from a valid configuration.
@@ -171,7 +184,9 @@ func (c Config) render(v Version, f Form) (Files, error) {
 		"SPOE": c.SPOE, "Cookie": c.Cookie, "CookieLines": []int{2, 3, 4}, "Timeout": timeout, "Args": c.args(),
 		"Identity": c.identity(), "Overrides": overrides(), "Set": c.set(), "Escape": escape,
 		"Places": places, "Ports": ports, "Portals": strings.Join(portals, " "), "PortalHost": portals[0],
-		"HTTPS": !all, "Upstream": upstream,
+		"HTTPS": !all, "Upstream": upstream, "Authorization": c.Authorization, "Certificates": c.Certificates,
+		"Credential": vars + agent.VarCredential,
+		"Requests":   c.Requests, "Counted": c.counted(),
 		"AgentMode": "tcp", "Balance": "roundrobin",
 	}
 	if v.AtLeast(Version{3, 1}) {

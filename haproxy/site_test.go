@@ -1,6 +1,7 @@
 package haproxy_test
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -15,12 +16,13 @@ func forms() []haproxy.Form { return []haproxy.Form{haproxy.Defaults, haproxy.Bl
 // plain is DESIGN 6's configuration as HAProxy's files see it.
 func plain() haproxy.Config {
 	return haproxy.Config{
-		Domains: []policy.Domain{{Name: "example.com", Portal: "https://auth.example.com", Home: "https://www.example.com"}},
-		Cookie:  "__Secure-postern",
-		Agent:   "unix:/run/postern/agent.sock",
-		Portal:  "127.0.0.1:9080",
-		Headers: haproxy.DefaultHeaders(),
-		SPOE:    "/etc/haproxy/spoe.conf",
+		Domains:  []policy.Domain{{Name: "example.com", Portal: "https://auth.example.com", Home: "https://www.example.com"}},
+		Cookie:   "__Secure-postern",
+		Agent:    "unix:/run/postern/agent.sock",
+		Portal:   "127.0.0.1:9080",
+		Headers:  haproxy.DefaultHeaders(),
+		SPOE:     "/etc/haproxy/spoe.conf",
+		Requests: 120,
 	}
 }
 
@@ -35,7 +37,7 @@ func wide() haproxy.Config {
 		},
 		Cookie: "sid", Agent: "[::1]:9100", Portal: "unix:/run/postern/portal.sock",
 		Headers: haproxy.Headers{User: "X-Forwarded-User", Groups: "X-Forwarded-Groups", Assertion: "X-Assertion"},
-		SPOE:    "/etc/haproxy/spoe.conf", Timeout: "1500ms", Authorization: true,
+		SPOE:    "/etc/haproxy/spoe.conf", Timeout: "1500ms", Requests: 7, Exempt: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8::/32")}, Authorization: true, Certificates: true,
 	}
 }
 

@@ -47,6 +47,8 @@ type explanation struct {
 	Level   int    `json:"level"`
 	Reason  string `json:"reason"`
 	Path    string `json:"path"`
+
+	Credentials string `json:"credentials,omitempty"` // what the rule takes in place of a session
 }
 
 func (t terminal) explain(c *cli.Context) error {
@@ -74,7 +76,7 @@ func (t terminal) explain(c *cli.Context) error {
 		return cfg.Check(err)
 	}
 	d, traces := rules.Explain(&req, &sub, time.Now())
-	e := explanation{d.Policy.String(), d.Verdict.String(), ruleName(rules, d.Rule), int(sub.Level), string(d.Reason), d.Path}
+	e := explanation{d.Policy.String(), d.Verdict.String(), ruleName(rules, d.Rule), int(sub.Level), string(d.Reason), d.Path, d.Credentials.String()}
 	if e.Path == "" {
 		e.Path = req.Path
 	}
@@ -111,6 +113,9 @@ func (t terminal) showExplanation(req policy.Request, sub policy.Subject, traces
 	}
 	for _, line := range [][2]string{{"rule", e.Rule}, {"policy", e.Policy}, {"verdict", e.Verdict}, {"reason", e.Reason}, {"path", e.Path}} {
 		fmt.Fprintf(w, "%s\t%s\n", line[0], printable(line[1]))
+	}
+	if e.Credentials != "" {
+		fmt.Fprintf(w, "credentials\t%s, in place of a session\n", e.Credentials)
 	}
 	w.Flush()
 }

@@ -54,7 +54,9 @@ func (m *Main) Reload() (waiting []string, err error) {
 	if err := m.users.Reload(); err != nil {
 		return nil, err // the users say themselves that they stay
 	}
-	m.rules.Store(rules)
+	if m.rules.Swap(rules).Credentials().Header() != rules.Credentials().Header() {
+		m.Log.Warn("write HAProxy's files anew with postern haproxy: rules take credentials now, or do so no more")
+	}
 	if m.Level != nil {
 		setLevel(m.Level, cfg.Log.Level)
 	}
@@ -94,6 +96,7 @@ func needRestart(old, now *config.Config) []string {
 		{"factors", old.Factors, now.Factors},
 		{"mail", old.Mail, now.Mail},
 		{"journal", old.Journal, now.Journal},
+		{"certificates", old.Certificates, now.Certificates},
 		{"session", old.Session, now.Session},
 		{"headers", old.Headers, now.Headers},
 		{"store", old.Store, now.Store},

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"postern/agent"
+	"postern/agent/credential"
 	"postern/agent/policy"
 	"postern/agent/regulation"
 	"postern/agent/session"
@@ -37,7 +38,7 @@ type Main struct {
 	users   *directory
 	table   *session.Table
 	factors portal.Factors
-	guesses *regulation.Limiter
+	doors
 	outbox  *mail.Outbox // nil when mail is off
 	journal record
 }
@@ -73,6 +74,10 @@ func (m *Main) Open(ctx context.Context) (err error) {
 	m.table = &session.Table{
 		Config: m.Config.Session, Keeper: m.store, Directory: m.users,
 		Key: m.keys.token, Prepare: agent.Prepare, Log: m.Log,
+	}
+	m.book = &credential.Book{Keeper: m.store, Log: m.Log}
+	if err := m.book.Load(ctx); err != nil {
+		return err
 	}
 	if m.factors, err = newFactors(m.Config, m.keys, m.store, m.Log); err != nil {
 		return err
@@ -127,6 +132,7 @@ func (m *Main) Run(ctx context.Context) error {
 	defer stop()
 	back, behind := errgroup.WithContext(behind)
 	back.Go(part("sessions", behind, m.table.Run))
+	back.Go(part("credentials", behind, m.book.Run))
 	if m.outbox != nil {
 		back.Go(part("mail", behind, m.outbox.Run))
 	}
@@ -169,7 +175,7 @@ func part(name string, ctx context.Context, serve func(context.Context) error) f
 }
 
 func (m *Main) agent() *agent.Server {
-	return &agent.Server{Config: m.Config.Agent, Rules: m.rules.Load, Sessions: m.table, Log: m.Log}
+	return &agent.Server{Config: m.Config.Agent, Rules: m.rules.Load, Sessions: m.table, Credentials: m.credentials(), Log: m.Log}
 }
 
 func (m *Main) portal() *portal.Server {

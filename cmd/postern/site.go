@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 
+	"postern/agent/policy"
 	"postern/cmd/postern/config"
 	"postern/haproxy"
 )
@@ -42,8 +43,19 @@ backend %s
 
 // haproxyConfig is what HAProxy's files take from the configuration.
 func haproxyConfig(cfg *config.Config, spoe string) haproxy.Config {
+	takes := taken(cfg)
 	return haproxy.Config{
 		Domains: cfg.Domains, Cookie: cfg.Session.Cookie, Agent: cfg.Agent.Listen, Portal: cfg.Portal.Listen,
-		Headers: cfg.Headers, SPOE: spoe,
+		Headers: cfg.Headers, SPOE: spoe, Requests: cfg.Regulation.Requests, Exempt: cfg.Regulation.Networks(),
+		Authorization: takes.Header(), Certificates: cfg.Certificates.On(),
 	}
+}
+
+// taken is what some rule takes in place of a session; HAProxy sends nothing else.
+func taken(cfg *config.Config) policy.Credentials {
+	rules, err := policy.Compile(cfg.Domains, cfg.Access)
+	if err != nil {
+		return 0 // whoever reads the configuration has said so
+	}
+	return rules.Credentials()
 }

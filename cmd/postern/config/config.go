@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"postern/agent"
+	"postern/agent/credential"
 	"postern/agent/policy"
 	"postern/agent/regulation"
 	"postern/agent/session"
@@ -44,10 +45,13 @@ type Config struct {
 	Access     policy.Config     `yaml:"access_control"`
 	Session    session.Config    `yaml:"session"`
 	Headers    haproxy.Headers   `yaml:"headers"`
-	Store      string            `yaml:"store"`   // sqlite:/path
-	Secret     Secret            `yaml:"secret"`  // what every key is derived from
-	Control    string            `yaml:"control"` // path of the control socket; "" is control.sock beside the store
-	Log        Log               `yaml:"log"`
+
+	Certificates credential.CertificateConfig `yaml:"certificates"`
+
+	Store   string `yaml:"store"`   // sqlite:/path
+	Secret  Secret `yaml:"secret"`  // what every key is derived from
+	Control string `yaml:"control"` // path of the control socket; "" is control.sock beside the store
+	Log     Log    `yaml:"log"`
 
 	file string
 	doc  *document
@@ -176,7 +180,7 @@ type validator interface{ Validate() error }
 // validate joins the faults of every part, each beginning with its key path.
 func (c *Config) validate() error {
 	var errs []error
-	for _, part := range []any{c.Agent, c.Portal, c.Users, c.Passwords, c.Factors, c.Mail, c.Regulation, c.Journal, c.Session} {
+	for _, part := range []any{c.Agent, c.Portal, c.Users, c.Passwords, c.Factors, c.Mail, c.Regulation, c.Journal, c.Session, c.Certificates} {
 		if v, ok := part.(validator); ok {
 			errs = append(errs, v.Validate())
 		}
