@@ -45,7 +45,7 @@ func TestMakingAToken(t *testing.T) {
 	b.signIn("", "bob", "builder").want(t, http.StatusSeeOther)
 	b.get(auth+pageSettings).want(t, http.StatusOK, `<a href="/settings/tokens">Access for programs</a>`)
 	page := b.get(auth + pageTokens)
-	page.want(t, http.StatusOK, "Make one", "For scripts that can send a header.", "For apps that ask for a username and a password.")
+	page.want(t, http.StatusOK, "Make one", "For scripts that can send a header.", "For apps that ask for a user name and a password.")
 	page = b.get(auth + pageAddToken)
 	page.want(t, http.StatusOK, "New token", `value="calendar.example.com"`, `value="wiki.example.com"`)
 
