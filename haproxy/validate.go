@@ -50,6 +50,14 @@ func (c Config) validate(v Version, f Form) error {
 			fault("address of the %s: %w", a.of, err)
 		}
 	}
+	if c.Requests < 0 {
+		fault("%d forms a minute: cannot be fewer than none", c.Requests)
+	}
+	for _, p := range c.Exempt {
+		if !p.IsValid() {
+			fault("an exempt network is none")
+		}
+	}
 	if len(c.Domains) == 0 {
 		fault("no domain: HAProxy would not know where the portal is")
 	}
