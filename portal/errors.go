@@ -44,11 +44,11 @@ func status(err error) int {
 		return http.StatusForbidden
 	case errors.Is(err, errForm):
 		return http.StatusBadRequest
-	case errors.Is(err, errNotFound):
+	case errors.Is(err, errNotFound), errors.Is(err, users.ErrReadOnly):
 		return http.StatusNotFound
 	case errors.Is(err, errWrongHost):
 		return http.StatusMisdirectedRequest
-	case errors.Is(err, errNoSessions), errors.Is(err, errRules), errors.Is(err, regulation.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, users.ErrUnavailable), errors.Is(err, errNoSessions), errors.Is(err, errRules), errors.Is(err, regulation.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
 		return http.StatusServiceUnavailable
 	case errors.As(err, &raised):
 		return raised.Code // the server's own: body or header too large, malformed, timed out
@@ -61,6 +61,8 @@ func explain(err error) sentence {
 	switch {
 	case errors.Is(err, users.ErrBusy):
 		return "error.busy"
+	case errors.Is(err, users.ErrUnavailable):
+		return "error.directory"
 	case errors.Is(err, errOrigin):
 		return "error.origin"
 	case errors.Is(err, errExpired):

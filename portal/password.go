@@ -16,11 +16,11 @@ import (
 
 // showPassword is GET /settings/password.
 func (s *site) showPassword(v *visit) error {
-	if s.Password == nil {
-		return errNotFound
-	}
 	if ok, err := s.gate(v, pagePassword); !ok {
 		return err
+	}
+	if ok, err := s.changes(v.user()); !ok {
+		return errors.Join(err, errNotFound)
 	}
 	return s.passwordForm(v, http.StatusOK, newPasswordBody{})
 }
@@ -35,8 +35,6 @@ func (s *site) passwordForm(v *visit, code int, b newPasswordBody) error {
 // else who is signed in as the user is signed out.
 func (s *site) takePassword(v *visit) error {
 	switch {
-	case s.Password == nil:
-		return errNotFound
 	case v.session == nil:
 		return v.leave("/")
 	case !v.checkToken(s.Server, v.user()):
@@ -44,6 +42,9 @@ func (s *site) takePassword(v *visit) error {
 	}
 	if ok, err := s.gate(v, pagePassword); !ok {
 		return err
+	}
+	if ok, err := s.changes(v.user()); !ok {
+		return errors.Join(err, errNotFound)
 	}
 	old, password, user := v.field("password"), v.field("new"), v.user()
 	u, err := s.person(context.Background(), user)
@@ -82,6 +83,8 @@ func (s *site) refusePassword(v *visit, b newPasswordBody, err error) error {
 	code := status(err)
 	var wait waitError
 	switch {
+	case errors.Is(err, users.ErrPassword): // the directory has rules of its own
+		code, b.Problem = http.StatusUnprocessableEntity, v.words.say("password.refused")
 	case errors.As(err, &wait):
 		b.Say, b.Wait = "signin.wait", wait.Seconds
 		v.c.Set(fiber.HeaderRetryAfter, strconv.Itoa(wait.Seconds))

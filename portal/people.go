@@ -62,13 +62,14 @@ func (s *Server) changes(user string) (bool, error) {
 }
 
 // nameOf is the canonical name of a user who exists, "" when there is none or nobody can
-// tell.
+// tell. It takes as long for either.
 func (s *Server) nameOf(typed string) string {
-	ctx, cancel := context.WithTimeout(context.Background(), usersTimeout)
-	defer cancel()
-	u, err := s.Users.Find(ctx, typed)
+	name, err := s.counts(context.Background(), typed)
 	if err != nil {
 		return ""
 	}
-	return u.Name
+	if _, known := s.Users.Known(name); !known {
+		return ""
+	}
+	return name
 }

@@ -74,8 +74,8 @@ func (s *site) takeResetAsk(v *visit) error {
 		return s.resetForm(v, http.StatusUnauthorized, b)
 	}
 	name, err := s.counts(context.Background(), b.Username)
-	if err != nil {
-		return err
+	if err != nil { // a directory is away: the page says nothing else than for other names
+		name = users.Folded(b.Username)
 	}
 	var wait waitError
 	switch err := s.use(s.counted(v, regulation.Reset, name)...); {
@@ -181,7 +181,11 @@ func (s *site) takeResetNew(v *visit) error {
 	if name, err = s.Factors.Tokens.SpendReset(ctx, slip, s.passwordVersion, s.now()); err != nil {
 		return s.resetGone(v, err)
 	}
-	if err := s.Password.ReplacePassword(ctx, name, password, version); err != nil {
+	switch err := s.Password.ReplacePassword(ctx, name, password, version); {
+	case errors.Is(err, users.ErrPassword): // the directory's own rules; the link goes on
+		b.Problem, b.Slip = v.words.say("password.refused"), s.Factors.Tokens.Reset(name, version, s.now())
+		return s.resetNewForm(v, http.StatusUnprocessableEntity, b)
+	case err != nil:
 		return s.resetGone(v, err)
 	}
 	s.forgive(v, name)

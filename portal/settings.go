@@ -25,7 +25,7 @@ func (p page) Menu() []entry {
 	if p.site.Factors.Devices != nil {
 		list = append(list, entry{Page: pageFactors, Name: "settings.factors"})
 	}
-	if p.site.Password != nil {
+	if ok, _ := p.site.changes(p.visit.user()); ok {
 		list = append(list, entry{Page: pagePassword, Name: "settings.password"})
 	}
 	if p.site.hasTokens() {

@@ -37,6 +37,7 @@ type signInBody struct {
 	Wait     int      // seconds; with "signin.wait"
 	Missing  string   // "username" or "password": the field that was left empty
 	Expired  bool     // the page had expired; nothing is known about the password
+	Unjudged bool     // nobody could look at the password
 	ByKey    bool     // it was a passkey that did not do
 	Passkey  *ceremony
 }
@@ -49,7 +50,7 @@ func (b signInBody) OnUsername() bool { return b.Missing == "username" }
 
 // WrongPassword says that the password field is among what is wrong.
 func (b signInBody) WrongPassword() bool {
-	return b.Say != "" && !b.Expired && !b.ByKey && b.Missing != "username"
+	return b.Say != "" && !b.Expired && !b.Unjudged && !b.ByKey && b.Missing != "username"
 }
 
 // showSignIn is GET /: the next step, whatever it is.
@@ -175,6 +176,11 @@ func (s *site) refuse(v *visit, b signInBody, err error) error {
 	case errors.Is(err, users.ErrBusy):
 		b.Say = "signin.busy"
 		v.c.Set(fiber.HeaderRetryAfter, "2")
+	case errors.Is(err, users.ErrUnavailable):
+		b.Say, b.Unjudged = "error.directory", true
+		v.c.Set(fiber.HeaderRetryAfter, "60")
+		s.log().Warn("sign-in impossible", "rid", v.id, "addr", v.addr.String(), "error", err.Error())
+		return s.signInForm(v, code, b)
 	case errors.Is(err, users.ErrBadCredentials):
 		b.Say = "signin.wrong"
 	default:

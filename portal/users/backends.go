@@ -56,9 +56,9 @@ type Backends struct {
 	owners map[string]int // canonical name → index in List, as it was found last
 }
 
-// The times that answers about names take at least when there is more than one backend: the
-// time that one of them took would tell which names it has. A hash takes 50 ms and more, a
-// directory's answer a few.
+// The times that answers about names take at least, except where there is a single file:
+// the time that one backend took would tell which names it has. A hash takes 50 ms and
+// more, a directory's answer a few, and what is in memory nothing.
 const (
 	evenFailure = 500 * time.Millisecond
 	evenName    = 40 * time.Millisecond
@@ -231,14 +231,14 @@ func (b *Backends) Canonical(ctx context.Context, name string) (string, error) {
 			}
 		}
 	}
-	return folded(name), nil
+	return Folded(name), nil
 }
 
-// wait returns when an answer may be given that began then; nothing is uneven about one
-// backend.
+// wait returns when an answer may be given that began then; nothing is uneven about a
+// single file.
 func (b *Backends) wait(ctx context.Context, began time.Time, least time.Duration) error {
 	rest := least - time.Since(began)
-	if len(b.List) < 2 || rest <= 0 {
+	if len(b.List) < 2 && b.Whole() || rest <= 0 {
 		return nil
 	}
 	t := time.NewTimer(rest)

@@ -99,15 +99,15 @@ func (d *directory) canonical(name string) string {
 	if a := d.find(name); a != nil {
 		return a.Name
 	}
-	f := folded(name)
+	f := Folded(name)
 	if a := d.folded[f]; a != nil {
 		return a.Name
 	}
 	return f
 }
 
-// folded is what a name counts as that nobody has, at most maxName bytes.
-func folded(name string) string {
+// Folded is what a name counts as that nobody has, at most 128 bytes.
+func Folded(name string) string {
 	f := fold(typed(name))
 	return strings.TrimSpace(strings.ToValidUTF8(f[:min(len(f), maxName)], "")) // a character that was cut goes
 }
