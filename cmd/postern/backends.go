@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"time"
 
+	"postern/agent/session"
 	"postern/cmd/postern/config"
 	"postern/portal/users"
 )
@@ -82,6 +83,43 @@ const defaultGrace = time.Hour
 
 // tryTimeout bounds the look at one directory.
 const tryTimeout = 10 * time.Second
+
+// tryUsers says in the log which directory cannot be used. Nobody is kept waiting: whoever
+// is in a file signs in, and who was signed in stays so for the grace.
+func (m *Main) tryUsers(ctx context.Context) {
+	err := tryDirectories(ctx, m.Config, m.users.Backends)
+	if err == nil || ctx.Err() != nil {
+		return
+	}
+	for _, err := range split(err) {
+		m.Log.Warn("a directory of users cannot be used as things are", "error", err.Error())
+	}
+}
+
+// split takes joined errors apart.
+func split(err error) []error {
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
+		return many.Unwrap()
+	}
+	return []error{err}
+}
+
+// followSessions lets directories forget people without sessions.
+func (m *Main) followSessions() {
+	for _, e := range m.users.List {
+		if l, ok := e.Backend.(*users.LDAP); ok {
+			l.Live = m.signedIn
+		}
+	}
+}
+
+// signedIn says whether a user has a session; when nobody can tell, he may have one.
+func (m *Main) signedIn(name string) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), tryTimeout)
+	defer cancel()
+	found, err := m.store.ListSessions(ctx, session.Filter{User: name, Limit: 1})
+	return err != nil || len(found) > 0
+}
 
 // tryDirectories asks every directory server once; the errors begin with its key path.
 func tryDirectories(ctx context.Context, cfg *config.Config, b *users.Backends) error {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -19,7 +20,7 @@ func (t terminal) serveCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "serve",
 		Usage: "answer HAProxy and serve the portal",
-		Flags: []cli.Flag{configFlag()},
+		Flags: []cli.Flag{configFlag(), &cli.BoolFlag{Name: "strict", Usage: "refuse to start while a directory of users cannot be reached"}},
 		Action: func(c *cli.Context) error {
 			if _, err := arguments(c); err != nil {
 				return err
@@ -35,6 +36,11 @@ func (t terminal) serveCommand() *cli.Command {
 			listeners, err := activated(os.Getenv)
 			if err != nil {
 				return err
+			}
+			if c.Bool("strict") {
+				if err := tryDirectories(c.Context, cfg, newUsers(cfg, log)); err != nil {
+					return fmt.Errorf("refused by --strict: %w", err)
+				}
 			}
 			return serve(c.Context, &Main{Config: cfg, Log: log, Level: level, Listeners: listeners}, notifier{os.Getenv("NOTIFY_SOCKET")})
 		},
@@ -66,7 +72,7 @@ func serve(ctx context.Context, m *Main, systemd notifier) (err error) {
 			select {
 			case <-hup:
 				tell(systemd.reloading())
-				_, _ = m.Reload() // it has said what is wrong
+				_, _ = m.Reload(context.Background()) // it has said what is wrong
 				tell(systemd.ready())
 			case <-ctx.Done():
 				m.Log.Info("stopping")
