@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"time"
 
-	"postern/agent/session"
 	"postern/cmd/postern/config"
 	"postern/portal/users"
 )
@@ -64,23 +63,6 @@ func (d *directory) Reload() error {
 	return errors.Join(errs...)
 }
 
-// graceOf is how long people stay signed in whose directory is away.
-func graceOf(cfg *config.Config) time.Duration {
-	var grace time.Duration
-	for _, s := range cfg.Users {
-		if s.LDAP != nil {
-			grace = max(grace, s.LDAP.Grace)
-			if s.LDAP.Grace == 0 {
-				grace = max(grace, defaultGrace)
-			}
-		}
-	}
-	return grace
-}
-
-// defaultGrace is what an absent users.ldap.grace means.
-const defaultGrace = time.Hour
-
 // tryTimeout bounds the look at one directory.
 const tryTimeout = 10 * time.Second
 
@@ -102,23 +84,6 @@ func split(err error) []error {
 		return many.Unwrap()
 	}
 	return []error{err}
-}
-
-// followSessions lets directories forget people without sessions.
-func (m *Main) followSessions() {
-	for _, e := range m.users.List {
-		if l, ok := e.Backend.(*users.LDAP); ok {
-			l.Live = m.signedIn
-		}
-	}
-}
-
-// signedIn says whether a user has a session; when nobody can tell, he may have one.
-func (m *Main) signedIn(name string) bool {
-	ctx, cancel := context.WithTimeout(context.Background(), tryTimeout)
-	defer cancel()
-	found, err := m.store.ListSessions(ctx, session.Filter{User: name, Limit: 1})
-	return err != nil || len(found) > 0
 }
 
 // tryDirectories asks every directory server once; the errors begin with its key path.

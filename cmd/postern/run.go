@@ -56,7 +56,7 @@ func (m *Main) Open(ctx context.Context) (err error) {
 		return m.Config.Check(err)
 	}
 	m.rules.Store(rules)
-	m.users = newDirectory(newUsers(m.Config, m.Log), graceOf(m.Config))
+	m.users = newDirectory(newUsers(m.Config, m.Log), m.Config.Users.Grace())
 	if err := loadUsers(m.users.Backends, false); err != nil {
 		return err
 	}
@@ -144,6 +144,7 @@ func (m *Main) Run(ctx context.Context) error {
 	front.Go(part("users", ctx, m.users.Run))
 	front.Go(part("journal", ctx, m.pruneJournal))
 	front.Go(func() error { m.tryMail(ctx); return nil })
+	front.Go(func() error { m.tryUsers(ctx); return nil })
 	front.Go(func() error { // the sessions' end is the end of all
 		select {
 		case <-behind.Done():

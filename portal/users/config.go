@@ -41,6 +41,17 @@ func (c Config) Names() []string {
 	return names
 }
 
+// Grace is how long people stay signed in whose directory is away: the longest of all.
+func (c Config) Grace() time.Duration {
+	var grace time.Duration
+	for _, s := range c {
+		if s.LDAP != nil {
+			grace = max(grace, s.LDAP.filled().Grace)
+		}
+	}
+	return grace
+}
+
 // Validate returns every fault at once, each under its key.
 func (c Config) Validate() error {
 	if len(c) == 0 {
