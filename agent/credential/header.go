@@ -57,7 +57,8 @@ func ParseHeader(value string, buf []byte) Header {
 // password that may hold more of them. Passwords with control characters are none there.
 func parseBasic(text string, buf []byte) Header {
 	bad := Header{Scheme: Basic, Bad: true}
-	if text == "" || len(text) > MaxHeader || base64.StdEncoding.DecodedLen(len(text)) > MaxUser+1+MaxPassword+2 {
+	if text == "" || len(text) > MaxHeader || strings.ContainsAny(text, "\r\n") || // which Decode would skip
+		base64.StdEncoding.DecodedLen(len(text)) > MaxUser+1+MaxPassword+2 {
 		return bad
 	}
 	coded := append(buf[:0], text...)

@@ -15,7 +15,7 @@ import (
 const (
 	// MaxPerOwner is how many credentials one user can have.
 	MaxPerOwner = 100
-	// MaxName is the longest name of a credential, in bytes.
+	// MaxName is the longest name of a credential, in characters.
 	MaxName = 64
 
 	maxScope = 32  // entries of one list of a scope
@@ -26,6 +26,12 @@ const (
 // fault is an ErrDraft that says what is wrong.
 func fault(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrDraft, fmt.Sprintf(format, args...))
+}
+
+// Check returns what Create would have against d, an ErrDraft, or nil.
+func (d Draft) Check() error {
+	_, err := d.clean()
+	return err
 }
 
 // clean checks a draft and brings it into canonical form: hosts in lower case, methods in
@@ -40,8 +46,8 @@ func (d Draft) clean() (Draft, error) {
 		return d, fault("it needs an owner")
 	case d.Name == "":
 		return d, fault("it needs a name")
-	case len(d.Name) > MaxName || !utf8.ValidString(d.Name) || strings.ContainsFunc(d.Name, bad):
-		return d, fault("its name is longer than %d bytes or holds control characters", MaxName)
+	case utf8.RuneCountInString(d.Name) > MaxName || !utf8.ValidString(d.Name) || strings.ContainsFunc(d.Name, bad):
+		return d, fault("its name is longer than %d characters or holds control characters", MaxName)
 	case d.Level > policy.LevelTwo:
 		return d, fault("there is no level %d", d.Level)
 	case d.Level == policy.LevelTwo && d.Kind == App:

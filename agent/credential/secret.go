@@ -61,13 +61,17 @@ func appendRandom(b []byte, n int) []byte {
 
 // appendSum appends the checksum of b.
 func appendSum(b []byte) []byte {
+	text := sumOf(b)
+	return append(b, text[:]...)
+}
+
+func sumOf(b []byte) (text [sumLen]byte) {
 	sum := crc32.ChecksumIEEE(b)
-	var text [sumLen]byte
 	for i := sumLen - 1; i >= 0; i-- {
 		text[i] = digits[sum%62]
 		sum /= 62
 	}
-	return append(b, text[:]...)
+	return text
 }
 
 // KindOf says of which kind a secret has the form, checksum included; "" when of none.
@@ -89,9 +93,7 @@ func KindOf(secret []byte) Kind {
 			return ""
 		}
 	}
-	var buf [SecretLength]byte
-	b := append(buf[:0], secret[:SecretLength-sumLen]...)
-	if string(appendSum(b)) != string(secret) {
+	if sumOf(secret[:SecretLength-sumLen]) != [sumLen]byte(secret[SecretLength-sumLen:]) {
 		return ""
 	}
 	return kind

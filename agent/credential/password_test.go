@@ -1,0 +1,303 @@
+package credential
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// people know alice and bob, and count what they are asked.
+type people struct {
+	mu       sync.Mutex
+	epoch    uint64
+	password map[string]string
+	versions bool // versions are known
+	hashes   int
+	hold     chan struct{} // a hash waits for it; nil: it does not
+	err      error
+}
+
+func newPeople() *people {
+	return &people{password: map[string]string{"alice": "right", "bob": "right"}, versions: true}
+}
+
+func (p *people) Authenticate(_ context.Context, name, password string) (string, error) {
+	p.mu.Lock()
+	p.hashes++
+	hold := p.hold
+	fits := p.password[strings.ToLower(name)] == password
+	err := p.err
+	p.mu.Unlock()
+	if hold != nil {
+		<-hold
+	}
+	switch {
+	case err != nil:
+		return "", err
+	case !fits:
+		return "", ErrWrong
+	}
+	return strings.ToLower(name), nil
+}
+
+func (p *people) Canonical(_ context.Context, name string) (string, error) {
+	return strings.ToLower(name), p.err
+}
+
+func (p *people) Version(user string) (string, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return "v" + p.password[user], p.versions && p.password[user] != ""
+}
+
+func (p *people) Epoch() uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.epoch
+}
+
+// change is a new epoch, perhaps with another password of alice.
+func (p *people) change(password string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.epoch++
+	p.password["alice"] = password
+}
+
+func (p *people) count() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.hashes
+}
+
+// guesses notes what came of attempts; full, it lets nobody try.
+type guesses struct {
+	mu   sync.Mutex
+	full bool
+	log  []string
+}
+
+func (g *guesses) Begin(_ context.Context, user string, addr netip.Addr, _ time.Time) (func(Outcome), error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.full {
+		return nil, ErrWait
+	}
+	at := len(g.log)
+	g.log = append(g.log, user+" begun")
+	return func(o Outcome) {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.log[at] = fmt.Sprintf("%s %s", user, [...]string{"untold", "wrong", "right"}[o])
+	}, nil
+}
+
+var addr = netip.MustParseAddr("192.0.2.7")
+
+func at(t *testing.T, p *Passwords, name, password string, now time.Time) (string, bool) {
+	t.Helper()
+	return p.Recall(p.PairOf([]byte(name), []byte(password)), now)
+}
+
+func TestAPairIsRememberedForAMinute(t *testing.T) {
+	d, g, c := newPeople(), &guesses{}, &clock{at: start}
+	p := &Passwords{Directory: d, Guesses: g, Now: c.now}
+	if user, ok := at(t, p, "Alice", "right", c.now()); ok {
+		t.Fatalf("%s was known before anything was checked", user)
+	}
+	if user, err := p.Verify(t.Context(), "Alice", "right", addr); user != "alice" || err != nil {
+		t.Fatalf("%s, %v", user, err)
+	}
+	for _, tt := range []struct {
+		name, user, password string
+		after                time.Duration
+		want                 bool
+	}{
+		{"at once", "Alice", "right", 0, true},
+		{"just within the minute", "Alice", "right", time.Minute - time.Nanosecond, true},
+		{"after a minute", "Alice", "right", time.Minute, false},
+		{"before it was checked", "Alice", "right", -time.Nanosecond, false},
+		{"another spelling of the name", "alice", "right", 0, false},
+		{"another password", "Alice", "Right", 0, false},
+		{"a part of the password taken for the name", "Alicer", "ight", 0, false},
+	} {
+		if user, ok := at(t, p, tt.user, tt.password, start.Add(tt.after)); ok != tt.want || ok && user != "alice" {
+			t.Errorf("%s: %q, %v", tt.name, user, ok)
+		}
+		if tt.after < 0 { // that forgets it
+			if _, err := p.Verify(t.Context(), "Alice", "right", addr); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// TestPollingCostsOneHashAMinute: what is polled for an hour every second.
+func TestPollingCostsOneHashAMinute(t *testing.T) {
+	d, g, c := newPeople(), &guesses{}, &clock{at: start}
+	p := &Passwords{Directory: d, Guesses: g, Now: c.now}
+	for range 3600 {
+		if _, ok := at(t, p, "alice", "right", c.now()); !ok {
+			if _, err := p.Verify(t.Context(), "alice", "right", addr); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c.pass(time.Second)
+	}
+	if d.hashes != 60 || fmt.Sprint(g.log) != "[alice right]" {
+		t.Errorf("%d hashes in an hour, counted %v", d.hashes, g.log)
+	}
+}
+
+func TestAPairIsForgotten(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change func(*people)
+		want   bool
+	}{
+		{"nothing changes", func(*people) {}, true},
+		{"somebody else changes", func(d *people) { d.change("right") }, true},
+		{"the password changes", func(d *people) { d.change("new") }, false},
+		{"the user is gone", func(d *people) { d.change("") }, false},
+		{"somebody changes, and versions are not known", func(d *people) { d.versions = false; d.change("right") }, false},
+	} {
+		d, c := newPeople(), &clock{at: start}
+		p := &Passwords{Directory: d, Now: c.now}
+		if _, err := p.Verify(t.Context(), "alice", "right", addr); err != nil {
+			t.Fatal(err)
+		}
+		tt.change(d)
+		if _, ok := at(t, p, "alice", "right", start); ok != tt.want {
+			t.Errorf("%s: known %v, want %v", tt.name, ok, tt.want)
+		}
+	}
+}
+
+// TestAChangeDuringTheHash: a password that is changed while the old one is hashed is not
+// remembered as the new one.
+func TestAChangeDuringTheHash(t *testing.T) {
+	for _, versions := range []bool{true, false} {
+		d, c := newPeople(), &clock{at: start}
+		d.versions, d.hold = versions, make(chan struct{})
+		p := &Passwords{Directory: d, Now: c.now}
+		done := make(chan error, 1)
+		go func() { _, err := p.Verify(t.Context(), "alice", "right", addr); done <- err }()
+		for d.count() == 0 {
+			time.Sleep(time.Millisecond)
+		}
+		d.change("new")
+		close(d.hold)
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := at(t, p, "alice", "right", start); ok {
+			t.Errorf("versions %v: the old password is remembered", versions)
+		}
+	}
+}
+
+func TestWrongPairs(t *testing.T) {
+	d, g, c := newPeople(), &guesses{}, &clock{at: start}
+	p := &Passwords{Directory: d, Guesses: g, Now: c.now}
+	for _, tt := range []struct{ name, password string }{{"ALICE", "wrong"}, {"nobody", "right"}} {
+		user, err := p.Verify(t.Context(), tt.name, tt.password, addr)
+		if !errors.Is(err, ErrWrong) || user != strings.ToLower(tt.name) {
+			t.Errorf("%s: %s, %v", tt.name, user, err)
+		}
+		if _, ok := at(t, p, tt.name, tt.password, start); ok {
+			t.Errorf("%s with a wrong password is remembered", tt.name)
+		}
+	}
+	d.err = errDisk
+	if _, err := p.Verify(t.Context(), "alice", "right", addr); !errors.Is(err, errDisk) {
+		t.Errorf("a directory that cannot tell: %v", err)
+	}
+	if got := fmt.Sprint(g.log); got != "[alice wrong nobody wrong]" {
+		t.Errorf("counted %s", got)
+	}
+}
+
+// TestThreat43LockedOutByOthers: while alice is locked by somebody's guesses nothing is
+// hashed for new pairs, but the pair that her program used all along goes on.
+func TestThreat43LockedOutByOthers(t *testing.T) {
+	d, g, c := newPeople(), &guesses{}, &clock{at: start}
+	p := &Passwords{Directory: d, Guesses: g, Now: c.now}
+	if _, err := p.Verify(t.Context(), "alice", "right", addr); err != nil {
+		t.Fatal(err)
+	}
+	g.full = true
+	if _, err := p.Verify(t.Context(), "alice", "guess", addr); !errors.Is(err, ErrWait) || d.hashes != 1 {
+		t.Errorf("a guess: %v, %d hashes", err, d.hashes)
+	}
+	c.pass(2 * time.Minute)
+	if _, err := p.Verify(t.Context(), "alice", "right", addr); err != nil {
+		t.Errorf("the program is shut out: %v", err)
+	}
+	c.pass(trusty)
+	if _, err := p.Verify(t.Context(), "alice", "right", addr); !errors.Is(err, ErrWait) {
+		t.Errorf("after %v: %v", trusty, err)
+	}
+}
+
+// TestThreat36OldPasswordIsAGuess: a pair that was right once is counted again as soon as
+// it has been wrong.
+func TestThreat36OldPasswordIsAGuess(t *testing.T) {
+	d, g, c := newPeople(), &guesses{}, &clock{at: start}
+	d.versions = true
+	p := &Passwords{Directory: d, Guesses: g, Now: c.now}
+	if _, err := p.Verify(t.Context(), "alice", "right", addr); err != nil {
+		t.Fatal(err)
+	}
+	d.password["alice"] = "new" // without an epoch: nobody has said so yet
+	for range 3 {
+		c.pass(time.Minute)
+		if _, err := p.Verify(t.Context(), "alice", "right", addr); !errors.Is(err, ErrWrong) {
+			t.Fatal(err)
+		}
+	}
+	if got := fmt.Sprint(g.log); got != "[alice right alice wrong alice wrong]" {
+		t.Errorf("counted %s", got)
+	}
+}
+
+// TestPairsSayNothing: two processes name one pair differently, and no name holds any of
+// its parts.
+func TestPairsSayNothing(t *testing.T) {
+	p, q := &Passwords{}, &Passwords{}
+	a, b := p.PairOf([]byte("alice"), []byte("secret")), q.PairOf([]byte("alice"), []byte("secret"))
+	if a == b || a != p.PairOf([]byte("alice"), []byte("secret")) || a == (Pair{}) {
+		t.Error("the name of a pair is not under a key of the process")
+	}
+}
+
+func TestPairsAreBounded(t *testing.T) {
+	d, c := newPeople(), &clock{at: start}
+	p := &Passwords{Directory: d, Now: c.now}
+	for i := range maxPairs + 100 {
+		c.pass(time.Millisecond)
+		var pair Pair
+		pair[0], pair[1] = byte(i), byte(i>>8)
+		p.remember(pair, &remembered{user: "alice", checked: c.now()})
+	}
+	if n := len(p.pairs); n != maxPairs {
+		t.Errorf("%d pairs, want %d", n, maxPairs)
+	}
+}
+
+func TestVerifyOutlivesWhoeverAsked(t *testing.T) {
+	d, c := newPeople(), &clock{at: start}
+	p := &Passwords{Directory: d, Now: c.now}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := p.Verify(ctx, "alice", "right", addr); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := at(t, p, "alice", "right", start); !ok {
+		t.Error("what was found out is not remembered")
+	}
+}
