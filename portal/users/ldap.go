@@ -99,6 +99,9 @@ func (l *LDAP) Authenticate(ctx context.Context, name, password string) (User, e
 	if err != nil {
 		return User{}, l.unexpected(err)
 	}
+	if p.Name != name {
+		l.lost(name) // when it was somebody's own until now
+	}
 	began := time.Now()
 	err = l.bindAs(ctx, p.dn, password)
 	var refused *refusal
@@ -117,7 +120,7 @@ func (l *LDAP) Authenticate(ctx context.Context, name, password string) (User, e
 	if err := l.pool().use(ctx, asService, false, func(c *ldapConn) error { return l.join(c, p) }); err != nil {
 		return User{}, l.unexpected(err)
 	}
-	l.learned(name, p)
+	l.cache.put(p, name, l.now())
 	u, _, _ := l.cache.get(p.Name, l.now())
 	return u, nil
 }
@@ -195,14 +198,6 @@ func (l *LDAP) refused(p *person, r *refusal) {
 		l.asking.DoChan("\x00"+p.Name, func() (any, error) {
 			return nil, l.again(context.Background(), p.Name) // pool.use bounds it
 		})
-	}
-}
-
-// learned remembers what a name that was typed turned out to mean.
-func (l *LDAP) learned(name string, p *person) {
-	l.cache.put(p, name, l.now())
-	if p.Name != name {
-		l.lost(name) // it was a user's own until now
 	}
 }
 

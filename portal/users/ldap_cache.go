@@ -136,18 +136,19 @@ func (m *ldapCache) evict() {
 }
 
 // due lists the users who are to be asked for again, the oldest answer first. It forgets
-// those whom nobody needs, and marks those whose time is over.
+// those whom nobody needs, unless the directory is away, and marks those whose time is over.
 func (m *ldapCache) due(now time.Time, refresh, believed time.Duration) (names []string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	moved := false
 	for name, e := range m.entries {
+		age := now.Sub(e.asked)
 		switch {
-		case now.Sub(time.Unix(e.used.Load(), 0)) > unused:
+		case now.Sub(time.Unix(e.used.Load(), 0)) > unused && (age < 2*refresh || age > believed):
 			delete(m.entries, name)
 			moved = true
 			continue
-		case !e.lapsed && now.Sub(e.asked) > believed:
+		case !e.lapsed && age > believed:
 			e.lapsed, moved = true, true
 		}
 		if now.Sub(e.tried) >= refresh {

@@ -86,7 +86,7 @@ func TestLDAPFailures(t *testing.T) {
 		{"a file that is no certificate", func(c *LDAPConfig) { c.Address, c.TLS.CA = good.ldaps, "ldap.go" }, "tls.ca: ldap.go holds no certificate", false},
 		{"a file that is not there", func(c *LDAPConfig) { c.Address, c.TLS.CA = good.ldaps, "/nowhere/ca.pem" }, "tls.ca", false},
 		{"something that is not LDAP", func(c *LDAPConfig) { c.Address = "ldap://" + web.Addr().String() }, "", false},
-		{"a wrong password of our own", func(c *LDAPConfig) { c.Password = "wrong" }, "own account", true},
+		{"a wrong password of our own", func(c *LDAPConfig) { c.Password = "wrong" }, "own account: Invalid Credentials", true},
 		{"an account that is not there", func(c *LDAPConfig) { c.User = "cn=nobody,dc=example,dc=com" }, "own account", true},
 		{"an account that is no DN", func(c *LDAPConfig) { c.User = "postern" }, "own account", true},
 		{"a base that is not there", func(c *LDAPConfig) { c.BaseDN = "dc=example,dc=net" }, "", false},

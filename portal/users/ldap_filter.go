@@ -121,12 +121,19 @@ func (c LDAPSearch) checkGroupsFilter() error {
 	return err
 }
 
-// reason is the text of an error of the library, without what it says of itself.
+// reason is the text of an error of the library, without what it says of itself; the name
+// of the result where the directory had nothing to add.
 func reason(err error) string {
+	text := err.Error()
 	var e *ldap.Error
-	if errors.As(err, &e) && e.Err != nil {
-		err = e.Err
+	if errors.As(err, &e) {
+		text = ""
+		if e.Err != nil {
+			text = tidy(strings.TrimRight(e.Err.Error(), "\x00"), maxText) // Active Directory ends it as C does
+		}
+		if text == "" {
+			text = ldap.LDAPResultCodeMap[e.ResultCode]
+		}
 	}
-	s := strings.TrimPrefix(strings.TrimSpace(strings.TrimRight(err.Error(), "\x00")), "ldap: ")
-	return tidy(s, 256)
+	return strings.TrimPrefix(tidy(text, maxText), "ldap: ")
 }

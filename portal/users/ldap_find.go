@@ -26,7 +26,10 @@ func (l *LDAP) Find(ctx context.Context, name string) (User, error) {
 		p, err := l.ask(ctx, name)
 		switch {
 		case err == nil:
-			l.learned(name, p)
+			l.cache.put(p, name, l.now())
+			if p.Name != name {
+				l.lost(name)
+			}
 		case errors.Is(err, ErrNotFound):
 			l.lost(name)
 		default:
