@@ -168,6 +168,7 @@ type people struct {
 	away      error         // its answer
 	believe   bool          // it is away, and who people were may be believed
 	hold      chan struct{} // it answers when this is closed
+	restless  bool          // each of its answers is followed by a change
 }
 
 func (p *people) Epoch() uint64 { return p.epoch.Load() }
@@ -205,6 +206,9 @@ func (p *people) Identify(_ context.Context, user string) (session.Identity, ses
 	}
 	if p.believe {
 		return session.Identity{}, session.Unsure, nil
+	}
+	if p.restless {
+		p.epoch.Add(1)
 	}
 	id, standing := p.standing(user)
 	return id, standing, nil
