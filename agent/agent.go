@@ -13,6 +13,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"postern/agent/policy"
@@ -84,7 +85,8 @@ type Server struct {
 	Credentials *Credentials // what can stand in for a session; nil: nothing
 	Decisions   *Decisions   // logs decisions; nil: none
 
-	counts counts
+	counts    counts
+	connected atomic.Int64
 }
 
 // Serve answers on ln until ctx ends, then drains: every NOTIFY that was received is
@@ -93,7 +95,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	h := newHandler(s)
 	stop := h.slow.start(s.Config.Workers)
 	stopChecks := h.startChecks()
-	err := (&spop.Server{Handler: h, Log: s.Log, Drain: drain}).Serve(ctx, ln)
+	err := (&spop.Server{Handler: h, Log: s.Log, Drain: drain, Connected: &s.connected}).Serve(ctx, ln)
 	stop()
 	stopChecks()
 	return err

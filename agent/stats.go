@@ -6,9 +6,11 @@ import (
 	"postern/agent/policy"
 )
 
-// Stats counts what was answered since the start, by verdict.
+// Stats counts what was answered since the start, by verdict, and how many connections
+// there are now.
 type Stats struct {
 	Error, Allow, Login, StepUp, Challenge, Deny uint64
+	Connections                                  int64
 }
 
 // shards is how many sets of counters there are: connections share them by turns, so
@@ -44,5 +46,6 @@ func (s *Server) Stats() Stats {
 	return Stats{
 		Error: sum[policy.VerdictError], Allow: sum[policy.VerdictAllow], Login: sum[policy.VerdictLogin],
 		StepUp: sum[policy.VerdictStepUp], Challenge: sum[policy.VerdictChallenge], Deny: sum[policy.VerdictDeny],
+		Connections: s.connected.Load(),
 	}
 }

@@ -214,7 +214,7 @@ func TestStats(t *testing.T) {
 	ask(t, p, request(spoptest.Str(agent.ArgHost, "closed.example.com")))
 	ask(t, p, request(spoptest.Str(agent.ArgFetchMode, "cors")))
 	ask(t, p, spoptest.Message{Name: "other"})
-	if got, want := s.Stats(), (agent.Stats{Allow: 3, Login: 1, StepUp: 1, Deny: 1, Challenge: 1, Error: 1}); got != want {
+	if got, want := s.Stats(), (agent.Stats{Allow: 3, Login: 1, StepUp: 1, Deny: 1, Challenge: 1, Error: 1, Connections: 1}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 }

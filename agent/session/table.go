@@ -166,6 +166,9 @@ func (t *Table) List(ctx context.Context, f Filter) ([]Session, error) {
 	return sessions, nil
 }
 
+// Count is how many sessions are in memory.
+func (t *Table) Count() int { return t.memory().count() }
+
 // memory makes the memory at first use; everybody gets the same one.
 func (t *Table) memory() *memory {
 	if m := t.mem.Load(); m != nil {

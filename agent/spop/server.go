@@ -28,6 +28,7 @@ type Server struct {
 	HelloTimeout time.Duration // 0: 5 s, from the accept to the end of the HELLO
 	WriteTimeout time.Duration // 0: 5 s; a peer that does not read is dropped
 	Drain        time.Duration // 0: 10 s; after ctx ends
+	Connected    *atomic.Int64 // how many connections there are now; may be nil
 }
 
 // run is one Serve.
@@ -113,6 +114,9 @@ func (r *run) accept(ctx context.Context, ln net.Listener) error {
 func (r *run) add(nc net.Conn) {
 	c := &conn{run: r, nc: nc}
 	c.out.nc, c.out.clock = nc, &r.clock
+	if r.Connected != nil {
+		r.Connected.Add(1)
+	}
 	r.mu.Lock()
 	r.conns[c] = struct{}{}
 	r.mu.Unlock()
@@ -128,6 +132,9 @@ func (r *run) remove(c *conn) {
 	if v := recover(); v != nil {
 		r.log.Error("connection panicked", "panic", v, "stack", string(debug.Stack()))
 		c.out.close()
+	}
+	if r.Connected != nil {
+		r.Connected.Add(-1)
 	}
 	r.mu.Lock()
 	delete(r.conns, c)

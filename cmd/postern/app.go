@@ -72,7 +72,7 @@ func (t terminal) newApp() *cli.App {
 		ExitErrHandler:  func(*cli.Context, error) {}, // run says it, and nobody exits but main
 		Flags:           []cli.Flag{configFlag()},
 		Commands: []*cli.Command{
-			t.serveCommand(), t.reloadCommand(), t.demoCommand(), t.checkCommand(), t.explainCommand(), t.hashCommand(), t.certCommand(), t.haproxyCommand(), t.userCommand(), t.sessionCommand(), t.versionCommand(),
+			t.serveCommand(), t.reloadCommand(), t.demoCommand(), t.checkCommand(), t.explainCommand(), t.hashCommand(), t.certCommand(), t.haproxyCommand(), t.userCommand(), t.tokenCommand(), t.sessionCommand(), t.banCommand(), t.auditCommand(), t.statusCommand(), t.versionCommand(),
 		},
 	}
 	app.Action = group

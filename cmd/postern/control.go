@@ -42,18 +42,26 @@ func (c *control) serve(ctx context.Context, ln net.Listener) error {
 		}
 		ended, err := c.main.table.Revoke(r.Context(), filter)
 		c.log.Info("sessions revoked", "count", len(ended), "id", filter.ID, "user", filter.User, "domain", filter.Domain)
+		c.main.journal.revoked(r.Context(), c.log, ended)
 		reply(w, ended, err)
 	})
 	mux.HandleFunc("POST /users/reload", func(w http.ResponseWriter, r *http.Request) { reply(w, nil, c.main.users.Reload()) })
 	mux.HandleFunc("POST /reload", func(w http.ResponseWriter, r *http.Request) {
-		waiting, err := c.main.Reload()
+		waiting, err := c.main.Reload(r.Context())
 		reply(w, waiting, err)
 	})
 	c.main.desk().handle(mux)
+	c.main.journal.handle(ctx, mux)
+	mux.HandleFunc("POST /status", func(w http.ResponseWriter, r *http.Request) {
+		now, err := c.main.status(r.Context())
+		reply(w, now, err)
+	})
+	c.main.tokenDesk().handle(mux)
+	c.main.warden().handle(mux)
 
 	srv := &http.Server{
-		Handler:           http.MaxBytesHandler(mux, maxControl),
-		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, IdleTimeout: 10 * time.Second,
+		Handler:     http.MaxBytesHandler(mux, maxControl),
+		ConnContext: withOperator, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, IdleTimeout: 10 * time.Second,
 		ErrorLog: slog.NewLogLogger(c.log.Handler(), slog.LevelWarn),
 	}
 	stopped := make(chan error, 1)

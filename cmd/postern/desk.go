@@ -174,7 +174,7 @@ func askDesk(ctx context.Context, cfg *config.Config, path string, q deskQuestio
 	if err != nil {
 		return a, err
 	}
-	d := &desk{factors: f, journal: &journal.Stream{Ledger: s, Key: k.journal}, log: log, signOut: func(ctx context.Context, f session.Filter) error {
+	d := &desk{factors: f, journal: localRecord(s, k), log: log, signOut: func(ctx context.Context, f session.Filter) error {
 		_, err := s.DeleteSessions(ctx, f)
 		return err
 	}}

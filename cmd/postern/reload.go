@@ -1,14 +1,17 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"postern/agent/policy"
 	"postern/cmd/postern/config"
+	"postern/portal/journal"
 )
 
 func (t terminal) reloadCommand() *cli.Command {
@@ -39,33 +42,63 @@ func (t terminal) reloadCommand() *cli.Command {
 
 // Reload reads the configuration and the users again. A file that is broken changes
 // nothing: what was in force stays, and the error says what is wrong. It returns the keys
-// whose changes wait for a restart.
-func (m *Main) Reload() (waiting []string, err error) {
+// whose changes wait for a restart. The journal has what came of it.
+func (m *Main) Reload(ctx context.Context) (waiting []string, err error) {
 	m.loading.Lock()
 	defer m.loading.Unlock()
+	changed, waiting, err := m.reload()
+	if err != nil {
+		m.tell(ctx, journal.Event{Kind: journal.ReloadRefused, Detail: firstLine(err)})
+		return nil, err
+	}
+	what := "nothing changed"
+	if len(changed) > 0 {
+		what = strings.Join(changed, "; ")
+	}
+	if len(waiting) > 0 {
+		what += "; waiting for a restart: " + strings.Join(waiting, ", ")
+	}
+	m.tell(ctx, journal.Event{Kind: journal.Reloaded, Detail: what})
+	return waiting, nil
+}
+
+func (m *Main) reload() (changed, waiting []string, err error) {
 	cfg, err := readConfig(m.Config.File())
 	if err != nil {
-		return nil, m.kept(err)
+		return nil, nil, m.kept(err)
 	}
 	rules, err := policy.Compile(cfg.Domains, cfg.Access)
 	if err != nil {
-		return nil, m.kept(cfg.Check(err))
+		return nil, nil, m.kept(cfg.Check(err))
 	}
 	if err := m.users.Reload(); err != nil {
-		return nil, err // the users say themselves that they stay
+		return nil, nil, err // the users say themselves that they stay
 	}
-	if m.rules.Swap(rules).Credentials().Header() != rules.Credentials().Header() {
-		m.Log.Warn("write HAProxy's files anew with postern haproxy: rules take credentials now, or do so no more")
-	}
+	m.rules.Store(rules)
 	if m.Level != nil {
 		setLevel(m.Level, cfg.Log.Level)
 	}
+	if err := m.journal.decisions.Set(cfg.Log.Decisions); err != nil {
+		return nil, nil, m.kept(cfg.Check(fmt.Errorf("log.decisions: %w", err)))
+	}
+	changed = changes(m.journal.loaded, cfg)
+	m.journal.loaded = cfg
 	waiting = needRestart(m.Config, cfg)
 	for _, key := range waiting {
 		m.Log.Warn("a change waits for a restart", "key", key)
 	}
 	m.Log.Info("configuration reloaded", "file", cfg.File(), "rules", rules.Len())
-	return waiting, nil
+	return changed, waiting, nil
+}
+
+// firstLine is the first of the faults that err joins.
+func firstLine(err error) string {
+	var faults config.Faults
+	if errors.As(err, &faults) && len(faults) > 0 {
+		return fmt.Sprintf("%s:%d:%d: %s: %s", faults[0].File, faults[0].Line, faults[0].Column, faults[0].Path, faults[0].Message)
+	}
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	return line
 }
 
 // kept says that the old configuration is still in force, a line for each fault.

@@ -14,10 +14,10 @@ import (
 	"postern/agent"
 	"postern/agent/credential"
 	"postern/agent/policy"
-	"postern/agent/regulation"
 	"postern/agent/session"
 	"postern/cmd/postern/config"
 	"postern/portal"
+	"postern/portal/journal"
 	"postern/portal/mail"
 	"postern/store"
 )
@@ -63,6 +63,7 @@ func (m *Main) Open(ctx context.Context) (err error) {
 	if m.store, err = openStore(ctx, m.Config); err != nil {
 		return err
 	}
+	made := m.Config.Secret.File != "" && !exists(m.Config.Secret.File)
 	secret, err := openSecret(m.Config.Secret)
 	if err != nil {
 		return err
@@ -70,7 +71,12 @@ func (m *Main) Open(ctx context.Context) (err error) {
 	if m.keys, err = deriveKeys(secret); err != nil {
 		return err
 	}
-	m.journal = m.newRecord()
+	if err := m.openRecord(); err != nil {
+		return err
+	}
+	if made {
+		m.tell(ctx, journal.Event{Kind: journal.SecretMade, Detail: m.Config.Secret.File})
+	}
 	m.table = &session.Table{
 		Config: m.Config.Session, Keeper: m.store, Directory: m.users,
 		Key: m.keys.token, Prepare: agent.Prepare, Log: m.Log,
@@ -82,7 +88,10 @@ func (m *Main) Open(ctx context.Context) (err error) {
 	if m.factors, err = newFactors(m.Config, m.keys, m.store, m.Log); err != nil {
 		return err
 	}
-	m.guesses = &regulation.Limiter{Config: m.Config.Regulation, Keeper: &regulation.Memory{}, Key: m.keys.guess, Log: m.Log}
+	m.guesses = m.newGuesses()
+	if err := m.guesses.Load(ctx); err != nil {
+		return err
+	}
 	if m.outbox, err = newOutbox(m.Config, m.Log); err != nil {
 		return m.Config.Check(err)
 	}
@@ -133,15 +142,20 @@ func (m *Main) Run(ctx context.Context) error {
 	back, behind := errgroup.WithContext(behind)
 	back.Go(part("sessions", behind, m.table.Run))
 	back.Go(part("credentials", behind, m.book.Run))
+	back.Go(part("audit", behind, m.copyJournal))
+	back.Go(part("decisions", behind, m.journal.decisions.Run))
 	if m.outbox != nil {
 		back.Go(part("mail", behind, m.outbox.Run))
 	}
+	m.begun(ctx)
 
 	front, ctx := errgroup.WithContext(ctx)
-	front.Go(part("agent", ctx, func(ctx context.Context) error { return m.agent().Serve(ctx, m.Listeners["agent"]) }))
+	m.journal.agent = m.agent()
+	front.Go(part("agent", ctx, func(ctx context.Context) error { return m.journal.agent.Serve(ctx, m.Listeners["agent"]) }))
 	front.Go(part("portal", ctx, func(ctx context.Context) error { return m.portal().Serve(ctx, m.Listeners["portal"]) }))
 	front.Go(part("control", ctx, func(ctx context.Context) error { return m.control().serve(ctx, m.Listeners["control"]) }))
 	front.Go(part("users", ctx, m.users.Run))
+	front.Go(part("bans", ctx, m.guesses.Run))
 	front.Go(part("journal", ctx, m.pruneJournal))
 	front.Go(func() error { m.tryMail(ctx); return nil })
 	front.Go(func() error { m.tryUsers(ctx); return nil })
@@ -157,6 +171,7 @@ func (m *Main) Run(ctx context.Context) error {
 		m.Ready()
 	}
 	err := front.Wait()
+	m.tell(ctx, journal.Event{Kind: journal.Stopped, Detail: release()})
 	stop()
 	return errors.Join(err, back.Wait())
 }
@@ -176,7 +191,7 @@ func part(name string, ctx context.Context, serve func(context.Context) error) f
 }
 
 func (m *Main) agent() *agent.Server {
-	return &agent.Server{Config: m.Config.Agent, Rules: m.rules.Load, Sessions: m.table, Credentials: m.credentials(), Log: m.Log}
+	return &agent.Server{Config: m.Config.Agent, Rules: m.rules.Load, Sessions: m.table, Credentials: m.credentials(), Decisions: m.journal.decisions, Log: m.Log}
 }
 
 func (m *Main) portal() *portal.Server {

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -91,6 +93,9 @@ func (t terminal) sessions(c *cli.Context, path string, f session.Filter) error 
 	if path == "/sessions/revoke" && f.ID != "" && len(found) == 0 {
 		return fmt.Errorf("there is no session %s", f.ID)
 	}
+	if path == "/sessions/revoke" {
+		t.toldRevoked(c, cfg, f, len(found))
+	}
 	lines := make([]sessionLine, len(found))
 	rows := make([][]string, len(found))
 	for i, s := range found {
@@ -104,6 +109,15 @@ func (t terminal) sessions(c *cli.Context, path string, f session.Filter) error 
 		}
 		t.table("ID\tUSER\tDOMAIN\tLEVEL\tSIGNED IN\tLAST USED\tENDS\tADDRESS\tBROWSER", rows)
 	})
+}
+
+// toldRevoked tells the journal which sessions were meant, and how many there were.
+func (t terminal) toldRevoked(c *cli.Context, cfg *config.Config, f session.Filter, ended int) {
+	meant := "--all"
+	if !f.IsZero() {
+		meant = strings.TrimSpace(f.ID + " " + f.Domain)
+	}
+	t.told(c, cfg, f.User, strings.TrimSpace(fmt.Sprintf("%s (%d ended)", meant, ended)))
 }
 
 func clock(t time.Time) string { return t.Local().Format("2006-01-02 15:04") }
@@ -126,6 +140,13 @@ func storedSessions(ctx context.Context, cfg *config.Config, path string, f sess
 	records, err := work(ctx, f)
 	for _, r := range records {
 		found = append(found, r.Session)
+	}
+	if path == "/sessions/revoke" && len(found) > 0 && err == nil {
+		k, err := keysOf(cfg)
+		if err != nil {
+			return found, nil // what the journal lacks, told says
+		}
+		localRecord(s, k).revoked(ctx, slog.New(slog.DiscardHandler), found)
 	}
 	return found, err
 }

@@ -78,6 +78,7 @@ func (t terminal) userAdd(c *cli.Context) error {
 	if err := follow(c.Context, p.config, "", u.Name); err != nil {
 		return err
 	}
+	t.told(c, p.config, u.Name, "")
 	t.said(c, u.Name, "added", password)
 	return nil
 }
@@ -105,7 +106,9 @@ func (t terminal) userPasswd(c *cli.Context) error {
 	if err := follow(c.Context, p.config, name, name); err != nil {
 		return err
 	}
+	t.told(c, p.config, name, "")
 	t.said(c, name, "has a new password", password)
+	t.sayTokens(c, p.config, name)
 	return nil
 }
 
@@ -152,10 +155,11 @@ func (t terminal) userEdit(c *cli.Context, done string, edit func(context.Contex
 		return err
 	}
 	if done == "deleted" {
-		if err := forget(c.Context, p.config, name); err != nil {
+		if err := errors.Join(forget(c.Context, p.config, name), forgetTokens(c.Context, p.config, name)); err != nil {
 			return err
 		}
 	}
+	t.told(c, p.config, name, "")
 	fmt.Fprintf(t.Stdout, "%s %s\n", name, done)
 	return nil
 }

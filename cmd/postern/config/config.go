@@ -65,8 +65,9 @@ type Secret struct {
 
 // Log is `log` of the configuration.
 type Log struct {
-	Level  string `yaml:"level"`  // debug, info, warn, error
-	Format string `yaml:"format"` // text or json
+	Level     string `yaml:"level"`     // debug, info, warn, error
+	Format    string `yaml:"format"`    // text or json
+	Decisions string `yaml:"decisions"` // which of them get a line, whatever the level: none, denied, all
 }
 
 // Default is what an empty file means, before what must be written is missed.
@@ -84,7 +85,7 @@ func Default() Config {
 		Headers:    haproxy.DefaultHeaders(),
 		Store:      "sqlite:/var/lib/postern/postern.db",
 		Secret:     Secret{File: "/var/lib/postern/secret"},
-		Log:        Log{Level: "info", Format: "text"},
+		Log:        Log{Level: "info", Format: "text", Decisions: agent.DecisionsNone},
 	}
 }
 
@@ -159,6 +160,9 @@ func (c *Config) resolve(dir string) {
 	rel(&c.Secret.File)
 	if path, ok := c.StorePath(); c.Control == "" && ok && path != "" {
 		c.Control = filepath.Join(filepath.Dir(path), "control.sock")
+	}
+	if c.Journal.File != journal.Stdout {
+		rel(&c.Journal.File)
 	}
 	rel(&c.Portal.Brand.Logo)
 	rel(&c.Portal.Brand.CSS)

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 
+	"postern/agent"
 	"postern/haproxy"
 )
 
@@ -57,6 +58,11 @@ func (l Log) validate() error {
 	}
 	if l.Format != "text" && l.Format != "json" {
 		errs = append(errs, fmt.Errorf("log.format: %q is not a format; write text or json", l.Format))
+	}
+	switch l.Decisions {
+	case agent.DecisionsNone, agent.DecisionsDenied, agent.DecisionsAll:
+	default:
+		errs = append(errs, fmt.Errorf("log.decisions: %q is not a choice; write none, denied or all", l.Decisions))
 	}
 	return errors.Join(errs...)
 }
