@@ -114,9 +114,9 @@ func openHouse(t *testing.T, change ...func(*Server)) *house {
 		Guesses: &regulation.Limiter{Config: regulation.DefaultConfig(), Keeper: &regulation.Memory{}, Key: key, Log: log},
 		Domains: houseDomains(), Users: h.users, Sessions: h.table, Key: key, Log: log,
 		Factors: houseFactors(t, db), Journal: db, Password: h.users, Strength: strength.DefaultConfig(),
-		Tokens: &credential.Book{Keeper: db, Log: log},
 	}
 	h.db = db
+	h.server.Factors.Programs = &credential.Book{Keeper: db, Log: log}
 	must(t, h.book().Load(t.Context()))
 	h.outbox = &mail.Outbox{Log: log, Mailer: &mail.Mailer{
 		Config: mail.Config{File: filepath.Join(dir, "mail.txt")}, Brand: mail.Brand{Name: "Postern"},

@@ -15,6 +15,7 @@ type Factors struct {
 	Recovery *factor.Recovery
 	Mailed   *factor.Mailed
 	Tokens   *factor.Tokens
+	Programs Credentials // what programs prove in their name
 }
 
 // Letters takes mail to be sent soon. mail.Outbox is one.

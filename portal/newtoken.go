@@ -120,7 +120,7 @@ func (s *site) takeNewToken(kind credential.Kind) func(*visit) error {
 func (s *site) makeToken(v *visit, draft credential.Draft) error {
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
-	secret, r, err := s.Tokens.Create(ctx, draft)
+	secret, r, err := s.Factors.Programs.Create(ctx, draft)
 	switch {
 	case errors.Is(err, credential.ErrTooMany):
 		return s.tokensPage(v, http.StatusConflict, "tokens.full")

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+
+	"postern/agent/credential"
 )
 
 // awaitText waits until an element says something.
@@ -63,6 +65,10 @@ var passwordScenes = []struct {
 	{"password", func(_ *house, w *window) {
 		w.open(auth)
 		w.signIn("bob", "builder")
+		w.open(auth + pagePassword)
+	}},
+	{"password-tokens", func(h *house, w *window) {
+		h.give("bob", credential.Token, credential.App)
 		w.open(auth + pagePassword)
 	}},
 	{"password-wrong", func(_ *house, w *window) {

@@ -54,7 +54,6 @@ type Server struct {
 	Password Passwords      // nil: passwords cannot be changed here
 	Guesses  *regulation.Limiter
 	Strength strength.Config  // of new passwords
-	Tokens   Credentials      // nil: programs cannot come in
 	Key      []byte           // 32 bytes; for CSRF tokens
 	Now      func() time.Time // nil means time.Now
 	Log      *slog.Logger

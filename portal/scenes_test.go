@@ -101,7 +101,6 @@ func ownScenes(h *house) []scene {
 		}},
 		{"tokens-revoke", func(w *window) { w.do(chromedp.Click(chromedp.CSS(".acts details summary"))) }},
 		{"tokens-revoked", func(w *window) { w.press(".acts details[open] .stop") }},
-		{"password-tokens", func(w *window) { w.open(auth + pagePassword) }},
 		{"sessions", func(w *window) {
 			for agent, addr := range map[string]string{
 				"Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 Version/18.0 Mobile/15E148 Safari/604.1": "198.51.100.7",

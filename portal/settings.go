@@ -21,6 +21,9 @@ func (p page) Wide() bool { return p.Menu() != nil }
 
 // Menu is the way from one of the person's own pages to the others; nil on other pages.
 func (p page) Menu() []entry {
+	if p.own == "" {
+		return nil
+	}
 	list := []entry{{Page: pageSettings, Name: "settings.profile"}}
 	if p.site.Factors.Devices != nil {
 		list = append(list, entry{Page: pageFactors, Name: "settings.factors"})

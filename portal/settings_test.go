@@ -37,7 +37,7 @@ func TestSettings(t *testing.T) {
 // TestSettingsWithoutWhatTheyShow: a portal without journal and password change has no
 // pages about them.
 func TestSettingsWithoutWhatTheyShow(t *testing.T) {
-	h := openHouse(t, func(s *Server) { s.Journal, s.Password, s.Factors, s.Tokens = nil, nil, Factors{}, nil })
+	h := openHouse(t, func(s *Server) { s.Journal, s.Password, s.Factors = nil, nil, Factors{} })
 	b := h.browser()
 	b.signIn("", "bob", "builder")
 	page := b.get(auth + pageSettings)

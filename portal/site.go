@@ -94,6 +94,26 @@ func (s *site) app() *fiber.App {
 	app.Post("/passkey", s.form(s.takePasskey))
 	app.Get("/prove", s.page(s.showProve))
 	app.Post("/prove", s.form(s.takeProve))
+	s.ownPages(app)
+	app.Post("/password-strength", s.form(s.takeStrength))
+	app.Get("/.well-known/change-password", s.page(s.wellKnown))
+	app.Get(pageReset, s.page(s.showReset))
+	app.Post(pageReset, s.form(s.takeResetAsk))
+	app.Get(pageResetNew, s.page(s.showResetNew))
+	app.Post(pageResetNew, s.form(s.takeResetNew))
+	app.Get(pageNotMe, s.page(s.showNotMe))
+	app.Post(pageNotMe, s.form(s.takeNotMe))
+	app.Get("/signout", s.page(s.showSignOut))
+	app.Post("/signout", s.form(s.takeSignOut))
+	app.Get("/signed-out", s.page(s.showSignedOut))
+	app.Post("/language", s.form(s.takeLanguage))
+	app.Post("/reset-cookies", s.form(s.takeReset))
+	app.Use(s.page(func(*visit) error { return errNotFound }))
+	return app
+}
+
+// ownPages are the routes of a person's own pages.
+func (s *site) ownPages(app *fiber.App) {
 	app.Get(pageSettings, s.page(s.showSettings))
 	app.Get(pageFactors, s.page(s.showFactors))
 	app.Post(pageFactors+"/rename", s.form(s.takeRename))
@@ -110,7 +130,6 @@ func (s *site) app() *fiber.App {
 	app.Post(pageRecovery, s.form(s.takeRecovery))
 	app.Get(pagePassword, s.page(s.showPassword))
 	app.Post(pagePassword, s.form(s.takePassword))
-	app.Post("/password-strength", s.form(s.takeStrength))
 	app.Get(pageTokens, s.page(s.showTokens))
 	app.Post(pageTokens+"/revoke", s.form(s.takeRevoke))
 	app.Post(pageTokens+"/revoke-all", s.form(s.takeRevokeAll))
@@ -118,18 +137,4 @@ func (s *site) app() *fiber.App {
 		app.Get(newTokenPage(kind), s.page(s.showNewToken(kind)))
 		app.Post(newTokenPage(kind), s.form(s.takeNewToken(kind)))
 	}
-	app.Get("/.well-known/change-password", s.page(s.wellKnown))
-	app.Get(pageReset, s.page(s.showReset))
-	app.Post(pageReset, s.form(s.takeResetAsk))
-	app.Get(pageResetNew, s.page(s.showResetNew))
-	app.Post(pageResetNew, s.form(s.takeResetNew))
-	app.Get(pageNotMe, s.page(s.showNotMe))
-	app.Post(pageNotMe, s.form(s.takeNotMe))
-	app.Get("/signout", s.page(s.showSignOut))
-	app.Post("/signout", s.form(s.takeSignOut))
-	app.Get("/signed-out", s.page(s.showSignedOut))
-	app.Post("/language", s.form(s.takeLanguage))
-	app.Post("/reset-cookies", s.form(s.takeReset))
-	app.Use(s.page(func(*visit) error { return errNotFound }))
-	return app
 }

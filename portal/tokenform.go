@@ -80,7 +80,7 @@ func (f tokenForm) draft(hosts []string, now time.Time) (d credential.Draft, fau
 	if f.Expires < 0 || len(f.Chosen) > maxTokenHosts {
 		return d, tokenFault{}, errForm
 	}
-	if len(f.Name) > credential.MaxName || f.Name == "" || !utf8.ValidString(f.Name) || !printable(f.Name) {
+	if utf8.RuneCountInString(f.Name) > credential.MaxName || f.Name == "" || !utf8.ValidString(f.Name) || !printable(f.Name) {
 		return d, tokenFault{Field: "name", Say: "enrol.bad_name"}, nil
 	}
 	switch f.May {

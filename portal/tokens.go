@@ -76,7 +76,7 @@ func limits(v *visit, r credential.Record) []string {
 // hasTokens says whether programs can come in at all: without a rule that takes tokens or
 // application passwords there are no pages about them.
 func (s *site) hasTokens() bool {
-	return s.Tokens != nil && s.Rules().Credentials().Header()
+	return s.Factors.Programs != nil && s.Rules().Credentials().Header()
 }
 
 // showTokens is GET /settings/tokens.
@@ -123,7 +123,7 @@ func (s *site) taken(v *visit, kind credential.Kind) policy.Taken {
 func (s *site) tokensOf(user string) ([]credential.Record, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
-	return s.Tokens.List(ctx, user)
+	return s.Factors.Programs.List(ctx, user)
 }
 
 // changeTokens is what the forms of the page have in common. ok is false when the answer
@@ -150,7 +150,7 @@ func (s *site) takeRevoke(v *visit) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
-	err = s.Tokens.Revoke(ctx, user, id)
+	err = s.Factors.Programs.Revoke(ctx, user, id)
 	if errors.Is(err, credential.ErrNotFound) {
 		return s.tokensPage(v, http.StatusNotFound, "factors.gone")
 	}
@@ -178,12 +178,12 @@ func (s *site) takeRevokeAll(v *visit) error {
 
 // revokeTokens ends all credentials of a user; why is a word for the journal.
 func (s *site) revokeTokens(v *visit, user, why string) error {
-	if s.Tokens == nil {
+	if s.Factors.Programs == nil {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
-	gone, err := s.Tokens.RevokeAll(ctx, user)
+	gone, err := s.Factors.Programs.RevokeAll(ctx, user)
 	s.noteRevoked(v, why, gone...)
 	return err
 }
@@ -199,7 +199,7 @@ func (s *site) revokeAsked(v *visit, user string) error {
 // countTokens is how many credentials a user's programs have; 0 when it cannot be told,
 // which must not keep anybody from setting a password.
 func (s *site) countTokens(v *visit, user string) int {
-	if s.Tokens == nil || user == "" {
+	if s.Factors.Programs == nil || user == "" {
 		return 0
 	}
 	list, err := s.tokensOf(user)

@@ -17,7 +17,7 @@ import (
 var madeSecret = regexp.MustCompile(`<code id="made">(p[st][sta]_[0-9A-Za-z]{49})</code>`)
 
 // book is the house's own.
-func (h *house) book() *credential.Book { return h.server.Tokens.(*credential.Book) }
+func (h *house) book() *credential.Book { return h.server.Factors.Programs.(*credential.Book) }
 
 // make fills the form of a new credential and returns its secret.
 func (b *browser) make(page string, fields ...string) string {

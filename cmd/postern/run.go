@@ -88,6 +88,7 @@ func (m *Main) Open(ctx context.Context) (err error) {
 	if m.factors, err = newFactors(m.Config, m.keys, m.store, m.Log); err != nil {
 		return err
 	}
+	m.factors.Programs = m.book
 	m.guesses = m.newGuesses()
 	if err := m.guesses.Load(ctx); err != nil {
 		return err
@@ -198,7 +199,7 @@ func (m *Main) portal() *portal.Server {
 	s := &portal.Server{
 		Config: m.Config.Portal, Cookie: m.Config.Session, Rules: m.rules.Load, Domains: m.Config.Domains,
 		Users: m.users, Sessions: m.table, Factors: m.factors, Guesses: m.guesses, Journal: m.journal,
-		Password: m.users, Strength: m.Config.Passwords, Tokens: m.book, Key: m.keys.csrf, Log: m.Log,
+		Password: m.users, Strength: m.Config.Passwords, Key: m.keys.csrf, Log: m.Log,
 	}
 	if m.outbox != nil {
 		s.Letters = m.outbox
