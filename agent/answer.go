@@ -29,11 +29,12 @@ func (h *handler) answer(a *spop.Actions, q *question, e *session.Entry, d *poli
 	if e != nil {
 		a.Raw(e.Prepared)
 	}
-	h.finish(a, q, e, d, rule, false)
+	h.finish(a, q, e, d, rule, nil)
 }
 
-// finish writes what stands behind who it is; limited says that he has to wait.
-func (h *handler) finish(a *spop.Actions, q *question, who *session.Entry, d *policy.Decision, rule string, limited bool) {
+// finish writes what stands behind who it is. o is nil unless credentials had to do with
+// the answer.
+func (h *handler) finish(a *spop.Actions, q *question, who *session.Entry, d *policy.Decision, rule string, o *outcome) {
 	if rule != "" && printable(rule) {
 		a.SetString(spop.Transaction, VarRule, rule)
 	}
@@ -49,7 +50,10 @@ func (h *handler) finish(a *spop.Actions, q *question, who *session.Entry, d *po
 		q.buf = appendLocation(q.buf[:0], d.Domain.Portal, &q.Request)
 		a.SetBytes(spop.Transaction, VarLocation, q.buf)
 	}
-	if limited {
+	if o != nil {
+		h.tell(a, q, o, d)
+	}
+	if o != nil && o.limited() {
 		a.Raw(h.limited)
 	} else {
 		a.Raw(h.ends.of(d.Verdict, q.Method))

@@ -58,6 +58,12 @@ func (h *handler) write(a *spop.Actions, q *question, o *outcome, d *policy.Deci
 	if o.raised {
 		a.SetInt(spop.Transaction, VarLevel, int64(policy.LevelTwo))
 	}
+	h.finish(a, q, o.who, d, rule, o)
+}
+
+// tell writes what became of the credentials: that the header goes no further, or which
+// ones are taken.
+func (h *handler) tell(a *spop.Actions, q *question, o *outcome, d *policy.Decision) {
 	if d.Verdict == policy.VerdictAllow {
 		if kind, ours := h.consumed(q, o, d.Credentials); ours {
 			a.SetString(spop.Transaction, VarCredential, kind.String())
@@ -68,8 +74,10 @@ func (h *handler) write(a *spop.Actions, q *question, o *outcome, d *policy.Deci
 			a.SetBytes(spop.Transaction, VarChallenge, q.buf)
 		}
 	}
-	h.finish(a, q, o.who, d, rule, o.carried != nil && o.carried.limited)
 }
+
+// limited says that there were too many failures.
+func (o *outcome) limited() bool { return o.carried != nil && o.carried.limited }
 
 // consumed says whether the Authorization header is Postern's, so that no application may
 // see it: it won the verdict, or is of the kind that the rule takes although a session
