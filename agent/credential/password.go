@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
+	"hash"
 	"net/netip"
 	"sync"
 	"time"
@@ -92,24 +93,27 @@ type remembered struct {
 }
 
 // PairOf names a pair.
-func (p *Passwords) PairOf(name, password []byte) (pair Pair) {
+func (p *Passwords) PairOf(name, password []byte) Pair {
 	p.once.Do(func() {
 		key := make([]byte, 32)
 		rand.Read(key) // never returns an error, crypto/rand
-		p.macs.New = func() any { return hmac.New(sha256.New, key) }
+		p.macs.New = func() any { return &macState{mac: hmac.New(sha256.New, key)} }
 	})
-	mac := p.macs.Get().(interface {
-		Reset()
-		Write([]byte) (int, error)
-		Sum([]byte) []byte
-	})
-	defer p.macs.Put(mac)
-	mac.Reset()
-	_, _ = mac.Write([]byte{byte(len(name) >> 8), byte(len(name))}) // a hash takes everything
-	_, _ = mac.Write(name)
-	_, _ = mac.Write(password)
-	mac.Sum(pair[:0])
-	return pair
+	s := p.macs.Get().(*macState)
+	defer p.macs.Put(s)
+	s.head = [2]byte{byte(len(name) >> 8), byte(len(name))}
+	s.mac.Reset()
+	for _, part := range [...][]byte{s.head[:], name, password} {
+		_, _ = s.mac.Write(part) // a hash takes everything
+	}
+	return Pair(s.mac.Sum(s.sum[:0]))
+}
+
+// macState is what naming one pair needs, kept to allocate nothing.
+type macState struct {
+	mac  hash.Hash
+	head [2]byte
+	sum  [sha256.Size]byte
 }
 
 // Recall returns the user whose pair that is, when it was right within the last minute
