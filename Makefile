@@ -24,7 +24,8 @@ test: setup ## everything the tests need, then vet and all tests with the race d
 	PATH="$(CACHE)/haproxy-3.2:$$PATH" POSTERN_MEASURED="$(CURDIR)/bin/measured" go test -race -timeout 20m -parallel 4 ./...
 	@sort bin/measured 2>/dev/null || echo "(from the cache: nothing measured anew)"
 
-setup: haproxy ## what the tests need: three HAProxy series, Chromium, axe-core
+setup: haproxy ## what the tests need: three HAProxy series, slapd, Chromium, axe-core
+	@testdata/slapd.sh
 	@testdata/axe.sh
 	@command -v chromium >/dev/null || { \
 		echo "Chromium is missing: installing Debian's chromium"; \

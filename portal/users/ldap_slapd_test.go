@@ -60,6 +60,9 @@ func programs(t *testing.T) (slapd, schemas, modules string) {
 	for _, at := range []struct{ program, root string }{
 		{"/usr/sbin/slapd", ""}, {"/usr/lib/openldap/slapd", ""}, {filepath.Join(own, "slapd"), filepath.Join(own, "root")},
 	} {
+		if at.root == "" && os.Getenv("POSTERN_SLAPD_OWN") != "" {
+			continue // as testdata/slapd.sh does
+		}
 		if _, err := os.Stat(at.program); err == nil {
 			return at.program, at.root + "/etc/ldap/schema", at.root + "/usr/lib/ldap"
 		}
@@ -85,8 +88,7 @@ func startSlapd(t *testing.T, s slapdSetup) *slapd {
 		cert, key := s.tls.issue(t, d.dir, s.names, s.expired)
 		secure = fmt.Sprintf("TLSCertificateFile %s\nTLSCertificateKeyFile %s\n", cert, key)
 	}
-	conf := fmt.Sprintf(`
-include %[1]s/core.schema
+	conf := fmt.Sprintf(`include %[1]s/core.schema
 include %[1]s/cosine.schema
 include %[1]s/inetorgperson.schema
 include %[2]s/directories.schema
