@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -35,12 +36,13 @@ func (e waitError) Error() string { return fmt.Sprintf("too many attempts; wait 
 func status(err error) int {
 	var wait waitError
 	var raised *fiber.Error
+	var ban *regulation.BanError
 	switch {
 	case errors.Is(err, users.ErrBadCredentials):
 		return http.StatusUnauthorized
 	case errors.Is(err, users.ErrBusy), errors.As(err, &wait):
 		return http.StatusTooManyRequests
-	case errors.Is(err, errOrigin), errors.Is(err, errExpired), errors.Is(err, errNoCookie), errors.Is(err, errEnded):
+	case errors.Is(err, errOrigin), errors.Is(err, errExpired), errors.Is(err, errNoCookie), errors.Is(err, errEnded), errors.As(err, &ban):
 		return http.StatusForbidden
 	case errors.Is(err, errForm):
 		return http.StatusBadRequest
@@ -58,7 +60,12 @@ func status(err error) int {
 
 // explain picks the sentence that the error page shows.
 func explain(err error) sentence {
+	if say := banSentence(err); say != "" {
+		return say
+	}
 	switch {
+	case errors.As(err, new(waitError)):
+		return "error.too_many"
 	case errors.Is(err, users.ErrBusy):
 		return "error.busy"
 	case errors.Is(err, users.ErrUnavailable):
@@ -87,6 +94,10 @@ func explain(err error) sentence {
 // with the error page, or with a line of text where no portal is asked.
 func (s *site) fail(c *fiber.Ctx, err error) error {
 	code := status(err)
+	var wait waitError
+	if errors.As(err, &wait) {
+		c.Set(fiber.HeaderRetryAfter, strconv.Itoa(wait.Seconds))
+	}
 	v, _ := c.Locals(visitKey).(*visit)
 	id := ""
 	if v != nil {

@@ -8,6 +8,7 @@ import (
 
 	"postern/agent/policy"
 	"postern/agent/regulation"
+	"postern/portal/journal"
 )
 
 // attempt reserves an attempt within the bounds of regulation. Its error is a waitError when
@@ -31,6 +32,37 @@ func (s *site) use(subjects ...regulation.Subject) error {
 	ctx, cancel := context.WithTimeout(context.Background(), guessTimeout)
 	defer cancel()
 	return waiting(s.Guesses.Use(ctx, s.now(), subjects...))
+}
+
+// pass counts a form against what one address may send in a minute.
+func (s *site) pass(v *visit) error {
+	if wait := s.Guesses.Take(v.addr, s.now()); wait > 0 {
+		return waitError{Seconds: int(math.Ceil(wait.Seconds()))}
+	}
+	return nil
+}
+
+// banned says whether an operator has banned the visitor's network, or a user. Of a user
+// it is asked only when it is sure that he is the visitor: nobody else is told.
+func (s *site) banned(v *visit, user string) error {
+	err := s.Guesses.Check(user, v.addr, s.now())
+	if err != nil {
+		s.log().Info("sign-in refused", "rid", v.id, "addr", v.addr.String(), "user", user, "reason", err.Error())
+		s.note(v, journal.Event{Kind: journal.SignInRefused, User: user, Reason: journal.IsBanned})
+	}
+	return err
+}
+
+// banSentence is what the banned are told; empty for another error.
+func banSentence(err error) sentence {
+	var ban *regulation.BanError
+	switch {
+	case !errors.As(err, &ban):
+		return ""
+	case ban.Ban.User != "":
+		return "signin.banned_user"
+	}
+	return "signin.banned_network"
 }
 
 // counted is what a guess at a user counts against.

@@ -41,6 +41,9 @@ func (s *site) takePasskey(v *visit) error {
 		b.Say, b.Expired = "error.expired", true
 		return s.signInForm(v, status(errExpired), b)
 	}
+	if err := s.banned(v, ""); err != nil {
+		return s.refusePasskey(v, b, err)
+	}
 	proof, err := s.provePasskey(v)
 	if err != nil {
 		return s.refusePasskey(v, b, err)
@@ -51,6 +54,9 @@ func (s *site) takePasskey(v *visit) error {
 		return s.refusePasskey(v, b, factor.ErrUnknownCredential)
 	case err != nil:
 		return err
+	}
+	if err := s.banned(v, user.Name); err != nil {
+		return s.refusePasskey(v, b, err)
 	}
 	if err := s.begin(v, user, policy.WebAuthn, proof.Level, b.Remember); err != nil {
 		return err
@@ -93,11 +99,14 @@ func (s *site) refusePasskey(v *visit, b signInBody, err error) error {
 	if errors.As(err, &wait) {
 		b.Say, b.Wait, code = "signin.wait", wait.Seconds, http.StatusTooManyRequests
 		v.c.Set(fiber.HeaderRetryAfter, strconv.Itoa(wait.Seconds))
+	} else if say := banSentence(err); say != "" {
+		b.Say, b.ByKey = say, true
+		return s.signInForm(v, status(err), b)
 	} else if b.Say = factorSentence(err); b.Say == "" {
 		return err
 	}
 	b.ByKey = true
 	s.log().Info("sign-in refused", "rid", v.id, "addr", v.addr.String(), "factor", policy.WebAuthn.String(), "reason", err.Error())
-	s.note(v, journal.Event{Kind: journal.SignInFailed, Factor: policy.WebAuthn.String(), Reason: "wrong"})
+	s.noteRefused(v, refused{Kind: journal.SignInFailed, Factor: policy.WebAuthn}, err)
 	return s.signInForm(v, code, b)
 }

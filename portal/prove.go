@@ -129,6 +129,9 @@ func (s *site) takeProve(v *visit) error {
 	if err != nil || list == nil {
 		return s.elsewhere(v, err)
 	}
+	if err := s.banned(v, v.session.User); err != nil {
+		return err
+	}
 	if way == policy.Mail && v.field("send") != "" {
 		return s.sendCode(v, list)
 	}
@@ -240,9 +243,7 @@ func (s *site) refuseProof(v *visit, way policy.Factor, list []policy.Factor, er
 		return err
 	}
 	s.log().Info("proof refused", "rid", v.id, "addr", v.addr.String(), "user", v.session.User, "factor", way.String(), "reason", err.Error())
-	if b.Wait == 0 {
-		s.note(v, journal.Event{Kind: journal.StepUpFailed, User: v.session.User, Factor: way.String(), Reason: "wrong"})
-	}
+	s.noteRefused(v, refused{Kind: journal.StepUpFailed, User: v.session.User, Factor: way}, err)
 	return s.proveForm(v, code, list, b)
 }
 

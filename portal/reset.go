@@ -73,6 +73,9 @@ func (s *site) takeResetAsk(v *visit) error {
 		b.Say = "signin.no_username"
 		return s.resetForm(v, http.StatusUnauthorized, b)
 	}
+	if err := s.banned(v, ""); err != nil {
+		return err
+	}
 	name, err := s.counts(context.Background(), b.Username)
 	if err != nil { // a directory is away: the page says nothing else than for other names
 		name = users.Folded(b.Username)
@@ -153,6 +156,9 @@ func (s *site) resetGone(v *visit, err error) error {
 // takeResetNew is POST /reset/new: it spends the link and sets the password. Whoever was
 // signed in as the user is signed out; a second factor is asked for as ever.
 func (s *site) takeResetNew(v *visit) error {
+	if err := s.banned(v, ""); err != nil {
+		return err
+	}
 	slip, password := v.field("slip"), v.field("new")
 	name, err := s.readReset(v, slip)
 	if err != nil {

@@ -140,6 +140,9 @@ func (s *site) takeSignIn(v *visit) error {
 func (s *site) prove(v *visit, name, password string) (users.User, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), guessTimeout)
 	defer cancel()
+	if err := s.banned(v, ""); err != nil {
+		return users.User{}, err
+	}
 	as, err := s.counts(ctx, name)
 	if err != nil {
 		return users.User{}, err
@@ -152,6 +155,9 @@ func (s *site) prove(v *visit, name, password string) (users.User, error) {
 	err = users.ErrBadCredentials
 	if len(password) <= maxPassword {
 		user, err = s.Users.Authenticate(ctx, name, password)
+	}
+	if err == nil {
+		err = s.banned(v, user.Name)
 	}
 	switch {
 	case err == nil:
@@ -180,18 +186,20 @@ func (s *site) refuse(v *visit, b signInBody, err error) error {
 		b.Say, b.Unjudged = "error.directory", true
 		v.c.Set(fiber.HeaderRetryAfter, "60")
 		s.log().Warn("sign-in impossible", "rid", v.id, "addr", v.addr.String(), "error", err.Error())
+		s.noteRefused(v, refused{Kind: journal.SignInFailed, Factor: policy.Password}, err)
 		return s.signInForm(v, code, b)
 	case errors.Is(err, users.ErrBadCredentials):
 		b.Say = "signin.wrong"
+	case banSentence(err) != "":
+		b.Say, b.Unjudged = banSentence(err), true
+		return s.signInForm(v, code, b)
 	default:
 		return err
 	}
 	// A name that nobody has is not logged: it may be a password, typed in the wrong field.
 	name := s.nameOf(b.Username)
 	s.log().Info("sign-in refused", "rid", v.id, "addr", v.addr.String(), "user", name, "status", code)
-	if errors.Is(err, users.ErrBadCredentials) {
-		s.note(v, journal.Event{Kind: journal.SignInFailed, User: name, Factor: policy.Password.String(), Reason: "wrong"})
-	}
+	s.noteRefused(v, refused{Kind: journal.SignInFailed, User: name, Factor: policy.Password}, err)
 	return s.signInForm(v, code, b)
 }
 

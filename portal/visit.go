@@ -55,10 +55,14 @@ func (s *site) page(handle func(*visit) error) fiber.Handler {
 	}
 }
 
-// form is a handler for a POST: what came from another site never reaches it. The token
+// form is a handler for a POST: what came from another site never reaches it, nor more
+// than one address may send in a minute. The token
 // is checked by the handler, which knows for whom the page may have been made.
 func (s *site) form(handle func(*visit) error) fiber.Handler {
 	return s.page(func(v *visit) error {
+		if err := s.pass(v); err != nil {
+			return err
+		}
 		if !sameOrigin(v.c, v.host.origin) {
 			return errOrigin
 		}

@@ -48,6 +48,7 @@ func (b Ban) Whom() string {
 type Notice struct {
 	Ban    Ban
 	Lifted bool
+	By     string // who lifted it
 }
 
 // newID returns the name of a ban: 80 bits, in letters that can be read out.

@@ -262,7 +262,7 @@ func (l *Limiter) Forgive(ctx context.Context, subjects ...Subject) error {
 	for _, s := range subjects {
 		keys = append(keys, l.key(s))
 	}
-	_, err := l.lift(ctx, func(b Ban) bool { return slices.Contains(keys, b.Key) }, keys)
+	_, err := l.lift(ctx, func(b Ban) bool { return slices.Contains(keys, b.Key) }, keys, "")
 	return err
 }
 

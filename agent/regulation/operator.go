@@ -214,6 +214,7 @@ type Which struct {
 	User    string
 	Network netip.Prefix // and every network within
 	All     bool
+	By      string // who revokes; selects nothing
 }
 
 // Revoke ends bans and forgets the failures behind them, also those that have not led to a
@@ -232,7 +233,7 @@ func (l *Limiter) Revoke(ctx context.Context, w Which) ([]Ban, error) {
 		return w.All || slices.Contains(w.IDs, b.ID) || w.User != "" && b.User == w.User ||
 			w.Network.IsValid() && (within(b.Network, w.Network) || within(w.Network, b.Network) && !b.Manual()) ||
 			!b.Manual() && slices.Contains(keys, b.Key)
-	}, keys)
+	}, keys, w.By)
 	if err != nil {
 		return nil, err
 	}
@@ -245,7 +246,7 @@ func within(p, wide netip.Prefix) bool {
 }
 
 // lift ends the bans that match, and the counts of keys and of those bans.
-func (l *Limiter) lift(ctx context.Context, match func(Ban) bool, keys []Key) ([]Ban, error) {
+func (l *Limiter) lift(ctx context.Context, match func(Ban) bool, keys []Key, by string) ([]Ban, error) {
 	all, err := l.Keeper.ListBans(ctx, l.now())
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
@@ -264,7 +265,7 @@ func (l *Limiter) lift(ctx context.Context, match func(Ban) bool, keys []Key) ([
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	for _, b := range ended {
-		l.tell(Notice{Ban: b, Lifted: true})
+		l.tell(Notice{Ban: b, Lifted: true, By: by})
 	}
 	return ended, nil
 }
