@@ -45,6 +45,8 @@ type worldOptions struct {
 	config  func(string) string // of postern.yml
 	handed  bool                // the agent's socket outlives postern, as with systemd
 	absent  bool                // postern is not started
+	bind    string              // more arguments of the bind line that speaks TLS
+	files   []haproxytest.File  // more files beside HAProxy's
 }
 
 const worldConfig = `domains:
@@ -145,7 +147,7 @@ func (w *world) setup(t *testing.T, o worldOptions, cert string) haproxytest.Set
 		t.Fatal(err)
 	}
 	s := site{
-		bind: "{{bind0}} ssl crt {{dir}}/site.pem alpn h2,http/1.1\n    bind {{bind1}}",
+		bind: "{{bind0}} ssl crt {{dir}}/site.pem alpn h2,http/1.1" + o.bind + "\n    bind {{bind1}}",
 		spoe: filepath.Join(w.dir, "spoe.conf"), portal: "auth.example.com", application: w.app.Addr,
 	}
 	postern, own := s.files(files, w.form)
@@ -155,11 +157,11 @@ func (w *world) setup(t *testing.T, o worldOptions, cert string) haproxytest.Set
 	}
 	return haproxytest.Setup{
 		Dir: w.dir, Listeners: 2, Global: o.global,
-		Files: []haproxytest.File{
+		Files: append([]haproxytest.File{
 			{Name: "site.pem", Text: cert}, {Name: "spoe.conf", Text: string(files.SPOE)},
 			{Name: "10-postern.cfg", Text: strings.Replace(string(postern), base, base+o.base, 1)},
 			{Name: "20-site.cfg", Text: string(own)},
-		},
+		}, o.files...),
 	}
 }
 

@@ -18,6 +18,16 @@ import (
 type Client struct {
 	Addr  string
 	Trust *x509.CertPool // nil: plain HTTP
+
+	Certificate *tls.Certificate // that the client shows; nil: none
+}
+
+// shown is what the client shows.
+func (c Client) shown() []tls.Certificate {
+	if c.Certificate == nil {
+		return nil
+	}
+	return []tls.Certificate{*c.Certificate}
 }
 
 // Reply is an answer with its whole body.
@@ -38,7 +48,7 @@ func (c Client) HTTP(t testing.TB, two bool) *http.Client {
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, network, c.Addr)
 		},
-		TLSClientConfig:    &tls.Config{RootCAs: c.Trust},
+		TLSClientConfig:    &tls.Config{RootCAs: c.Trust, Certificates: c.shown()},
 		Protocols:          protocols,
 		DisableCompression: true,
 	}
@@ -62,7 +72,7 @@ func (c Client) Dial(t testing.TB, host string) net.Conn {
 	if c.Trust == nil {
 		return nc
 	}
-	return tls.Client(nc, &tls.Config{RootCAs: c.Trust, ServerName: host, NextProtos: []string{"http/1.1"}})
+	return tls.Client(nc, &tls.Config{RootCAs: c.Trust, ServerName: host, Certificates: c.shown(), NextProtos: []string{"http/1.1"}})
 }
 
 // Raw sends a request as it stands ("\n" becomes "\r\n") over a connection of its own to
