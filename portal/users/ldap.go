@@ -144,7 +144,10 @@ func (l *LDAP) bindAs(ctx context.Context, dn, password string) error {
 	}
 	err := l.pool().use(ctx, asNobody, false, func(c *ldapConn) error {
 		c.as = asNobody
-		r := ldap.NewSimpleBindRequest(dn, password, []ldap.Control{ldap.NewControlBeheraPasswordPolicy()})
+		r := ldap.NewSimpleBindRequest(dn, password, nil)
+		if p := l.config().Preset; p != presetAD && p != presetLLDAP { // they have nothing to say
+			r.Controls = []ldap.Control{ldap.NewControlBeheraPasswordPolicy()}
+		}
 		got, err := c.SimpleBind(r)
 		if err != nil && !isTransport(err) {
 			return &answer{&refusal{standing: standing(got, err)}}

@@ -158,6 +158,22 @@ func TestLDAPPresets(t *testing.T) {
 	}
 }
 
+// TestLDAPWanted: a directory is asked for what its kind has, a custom one for everything.
+func TestLDAPWanted(t *testing.T) {
+	for _, tt := range []struct{ preset, groups, want string }{
+		{presetAD, "", "accountExpires displayName mail modifyTimestamp pwdLastSet sAMAccountName userAccountControl whenChanged"},
+		{presetFreeIPA, "", "displayName krbLastPwdChange krbPrincipalExpiration mail modifyTimestamp nsAccountLock pwdAccountLockedTime pwdReset uid"},
+		{presetLLDAP, groupsMemberOf, "cn mail memberOf modifyTimestamp pwdChangedTime uid"},
+		{presetOpenLDAP, "", "displayName entryCSN mail modifyTimestamp pwdAccountLockedTime pwdChangedTime pwdReset uid"},
+		{"", "", "accountExpires displayName entryCSN krbPrincipalExpiration mail modifyTimestamp nsAccountLock pwdAccountLockedTime pwdReset uid userAccountControl whenChanged"},
+	} {
+		c := LDAPConfig{Preset: tt.preset, LDAPSearch: LDAPSearch{GroupSearch: tt.groups}}.filled()
+		if got := strings.Join(c.wanted(), " "); got != tt.want {
+			t.Errorf("%q: %s, want %s", tt.preset, got, tt.want)
+		}
+	}
+}
+
 func TestLDAPBase(t *testing.T) {
 	for _, tt := range []struct{ part, want string }{
 		{"", "dc=example,dc=com"},

@@ -223,6 +223,67 @@ func TestLDAPRestart(t *testing.T) {
 	}
 }
 
+// TestLDAPHealth: a connection that was idle for a while is tried before it is used, closed
+// after the configured time, and never kept for long.
+func TestLDAPHealth(t *testing.T) {
+	d := startSlapd(t, slapdSetup{ldif: []string{"example.ldif"}})
+	l, _ := directoryAt(t, d.config())
+	age := func(f func(*ldapConn)) *ldapConn {
+		if err := l.Check(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		l.pool().mu.Lock()
+		defer l.pool().mu.Unlock()
+		if n := len(l.pool().idle); n != 1 || l.pool().open != 1 {
+			t.Fatalf("%d idle connections of %d, want one", n, l.pool().open)
+		}
+		f(l.pool().idle[0])
+		return l.pool().idle[0]
+	}
+	for _, tt := range []struct {
+		why      string
+		age      func(*ldapConn)
+		kept     bool
+		searches int // of two that Check makes
+	}{
+		{"just used", func(*ldapConn) {}, true, 2},
+		{"idle for a minute", func(c *ldapConn) { c.used = c.used.Add(-time.Minute) }, true, 3},
+		{"idle for longer than configured", func(c *ldapConn) { c.used = c.used.Add(-6 * time.Minute) }, false, 2},
+		{"used for long", func(c *ldapConn) { c.born = c.born.Add(-11 * time.Minute) }, false, 2},
+	} {
+		before := age(tt.age)
+		var after *ldapConn
+		_, searches := operations(d, func() { after = age(func(*ldapConn) {}) })
+		if (before == after) != tt.kept || searches != tt.searches {
+			t.Errorf("%s: kept %v, %d searches; want %v, %d", tt.why, before == after, searches, tt.kept, tt.searches)
+		}
+	}
+	// One that died in silence is noticed by the trial, also where nothing may be done twice.
+	d.stop()
+	d.start()
+	if err := l.SetPassword(t.Context(), "Alice", "looking glass"); err != nil {
+		t.Errorf("a password is set over a dead connection: %v", err)
+	}
+}
+
+// TestLDAPIdentities: a connection on which a user's password was tried is not used for
+// searching without a bind, and the other way round.
+func TestLDAPIdentities(t *testing.T) {
+	d := startSlapd(t, slapdSetup{ldif: []string{"example.ldif"}})
+	c := d.config()
+	c.Pool.Size = 1
+	l, _ := directoryAt(t, c)
+	for _, password := range []string{"wonderland", "wrong", "wonderland"} {
+		u, err := l.Authenticate(t.Context(), "alice", password)
+		if (err == nil) != (password == "wonderland") || err == nil && len(u.Groups) != 2 {
+			t.Errorf("over the only connection: %+v, %v", u, err) // users may not read groups here
+		}
+	}
+	if l.pool().open != 1 {
+		t.Errorf("%d connections, want one", l.pool().open)
+	}
+}
+
 // TestLDAPBoundedMessages: what is no message, or an overlong one, ends the connection
 // before its content is read.
 func TestLDAPBoundedMessages(t *testing.T) {

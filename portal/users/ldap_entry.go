@@ -43,14 +43,24 @@ const (
 	policyLockForever = "000001010000Z"          // draft-behera-ldap-password-policy-10, 5.3.3
 )
 
-// wanted are the attributes that a search asks for.
-func (c LDAPSearch) wanted() []string {
+// wanted are the attributes that a search asks for: what we read, as far as the kind of
+// directory may have it. Some say in their log what they do not know.
+func (c LDAPConfig) wanted() []string {
 	a := c.Attributes
-	all := []string{a.Username, a.DisplayName, a.Mail, a.PasswordChanged,
-		attrADControl, attrADExpires, attrNSLock, attrKrbExpires, attrPolicyLock, attrPolicyReset,
-		"entryCSN", "whenChanged", "modifyTimestamp"}
+	all := []string{a.Username, a.DisplayName, a.Mail, a.PasswordChanged, "modifyTimestamp"}
 	if c.GroupSearch == groupsMemberOf {
 		all = append(all, a.MemberOf)
+	}
+	for _, more := range []struct {
+		attr, presets string
+	}{
+		{attrADControl, presetAD}, {attrADExpires, presetAD}, {"whenChanged", presetAD},
+		{attrNSLock, presetFreeIPA}, {attrKrbExpires, presetFreeIPA},
+		{attrPolicyLock, presetOpenLDAP + presetFreeIPA}, {attrPolicyReset, presetOpenLDAP + presetFreeIPA}, {"entryCSN", presetOpenLDAP},
+	} {
+		if c.Preset == presetCustom || strings.Contains(more.presets, c.Preset) {
+			all = append(all, more.attr)
+		}
 	}
 	all = slices.DeleteFunc(all, func(s string) bool { return s == "" })
 	slices.Sort(all)

@@ -32,7 +32,7 @@ func (l *LDAP) lookup(c *ldapConn, input string) (*person, error) {
 	}
 	found, err := c.Search(&ldap.SearchRequest{
 		BaseDN: s.usersBase(), Scope: ldap.ScopeWholeSubtree, DerefAliases: ldap.NeverDerefAliases,
-		SizeLimit: maxFound, EnforceSizeLimit: true, TimeLimit: l.seconds(), Filter: filter, Attributes: s.wanted(),
+		SizeLimit: maxFound, EnforceSizeLimit: true, TimeLimit: l.seconds(), Filter: filter, Attributes: l.config().wanted(),
 	})
 	if isResult(err, ldap.LDAPResultSizeLimitExceeded) || errors.Is(err, ldap.ErrSizeLimitExceeded) {
 		l.log().Warn("a name means too many directory entries", "at_least", maxFound)
