@@ -31,6 +31,14 @@ func (b Ban) Manual() bool { return b.Key == Key{} }
 // ended says that the ban is over.
 func (b Ban) ended(now time.Time) bool { return !b.Until.IsZero() && !b.Until.After(now) }
 
+// end is Until, for the log.
+func (b Ban) end() string {
+	if b.Until.IsZero() {
+		return "revoked"
+	}
+	return b.Until.UTC().Format(time.RFC3339)
+}
+
 // Whom names whoever is banned, for people: "user alice", "192.0.2.7", "2001:db8::/64".
 func (b Ban) Whom() string {
 	switch {
@@ -75,7 +83,7 @@ func (l *Limiter) record(s Subject, k Key, m mark, now time.Time) {
 	if err := l.Keeper.PutBan(ctx, b); err != nil {
 		l.log().Error("a ban holds, but is not listed", "error", err) // the count holds it
 	}
-	l.log().Info("banned after failures", "whom", b.Whom(), "kind", string(b.Kind), "until", b.Until)
+	l.log().Info("banned after failures", "whom", b.Whom(), "kind", string(b.Kind), "until", b.end())
 	l.tell(Notice{Ban: b})
 }
 

@@ -161,7 +161,7 @@ func (l *Limiter) Ban(ctx context.Context, b Ban) (Ban, error) {
 	if err := l.Keeper.PutBan(ctx, b); err != nil {
 		return Ban{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
-	l.log().Info("banned", "whom", b.Whom(), "by", b.By, "until", b.Until)
+	l.log().Info("banned", "whom", b.Whom(), "by", b.By, "until", b.end())
 	l.tell(Notice{Ban: b})
 	return b, l.Load(ctx)
 }
@@ -180,19 +180,24 @@ func (l *Limiter) allowed(b *Ban) error {
 	case b.User != "":
 		return nil
 	}
-	b.Network = b.Network.Masked()
-	if a := b.Network.Addr(); a.Is6() && b.Network.IsSingleIP() {
-		b.Network = networkOf(a)
-	}
+	b.Network = line(b.Network)
 	if widest := [...]int{widestIPv4, widestIPv6}[family(b.Network.Addr())]; b.Network.Bits() < widest {
 		return fmt.Errorf("%s is more than a /%d", b.Network, widest)
 	}
 	for _, p := range l.exempted() {
 		if p.Contains(b.Network.Addr()) && p.Bits() <= b.Network.Bits() {
-			return fmt.Errorf("%s is exempt: regulation.exempt names %s", b.Network, p)
+			return fmt.Errorf("%s is exempt: regulation.exempt names %s", b.Whom(), p)
 		}
 	}
 	return nil
+}
+
+// line is a network as it is banned: one IPv6 address means its /64.
+func line(p netip.Prefix) netip.Prefix {
+	if p.IsValid() && p.IsSingleIP() {
+		return networkOf(p.Addr())
+	}
+	return p.Masked()
 }
 
 func printable(s string) bool {
@@ -221,6 +226,7 @@ type Which struct {
 // ban yet. It returns the bans that there were.
 func (l *Limiter) Revoke(ctx context.Context, w Which) ([]Ban, error) {
 	var keys []Key
+	w.Network = line(w.Network)
 	for _, k := range Kinds() {
 		if w.User != "" {
 			keys = append(keys, l.key(User(k, w.User)))
