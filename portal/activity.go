@@ -22,7 +22,8 @@ type eventRow struct {
 // activityBody is what /settings/activity shows.
 type activityBody struct{ Rows []eventRow }
 
-// showActivity is GET /settings/activity: what happened to the account, newest first.
+// showActivity is GET /settings/activity: what happened to the account, newest first. Why
+// an attempt was refused is the operator's to know, as are attempts that were not looked at.
 func (s *site) showActivity(v *visit) error {
 	if ok, err := s.gate(v, pageActivity); !ok {
 		return err
@@ -32,7 +33,7 @@ func (s *site) showActivity(v *visit) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
-	events, err := s.Journal.ListEvents(ctx, journal.Filter{User: v.session.User, Limit: maxActivity})
+	events, err := s.Journal.ListEvents(ctx, journal.Filter{User: v.session.User, Kinds: journal.Personal(), Limit: maxActivity})
 	if err != nil {
 		return err
 	}

@@ -24,7 +24,7 @@ func TestSignInsAreNoted(t *testing.T) {
 	want := []journal.Event{
 		{Kind: journal.SignOut, User: "bob"},
 		{Kind: journal.SignIn, User: "bob", Factor: "password"},
-		{Kind: journal.SignInFailed, Factor: "password", Reason: "wrong"}, // whose is not known, and what was typed is kept nowhere
+		{Kind: journal.SignInFailed, Factor: "password", Reason: "unknown"}, // whose is not known, and what was typed is kept nowhere
 		{Kind: journal.SignInFailed, User: "bob", Factor: "password", Reason: "wrong"},
 	}
 	if len(all) != len(want) {
@@ -39,6 +39,53 @@ func TestSignInsAreNoted(t *testing.T) {
 		w.At, w.Request, w.Addr, w.Browser = e.At, "rid-of-the-proxy", "127.0.0.1", firefox
 		if e != w || time.Since(e.At) > time.Minute || session == "" {
 			t.Errorf("event %d:\n%+v\nwant\n%+v", i, e, w)
+		}
+	}
+}
+
+// TestThreat34WhyAttemptsWereRefused: the operator reads what nobody who tries is told.
+func TestThreat34WhyAttemptsWereRefused(t *testing.T) {
+	h := openHouse(t)
+	for _, tt := range []struct {
+		name, user, password string
+		status               int
+		want                 journal.Event
+	}{
+		{"a wrong password", "bob", "wrong", http.StatusUnauthorized, journal.Event{Kind: journal.SignInFailed, User: "bob", Reason: journal.Wrong}},
+		{"a name that nobody has", "hunter2", "x", http.StatusUnauthorized, journal.Event{Kind: journal.SignInFailed, Reason: journal.Unknown}},
+		{"a disabled account", "carol", "carol's own", http.StatusUnauthorized, journal.Event{Kind: journal.SignInFailed, User: "carol", Reason: journal.Disabled}},
+	} {
+		b := h.browser()
+		page := b.signIn("", tt.user, tt.password)
+		page.want(t, tt.status)
+		all, err := h.db.ListEvents(t.Context(), journal.Filter{})
+		must(t, err)
+		e := all[0]
+		if e.Kind != tt.want.Kind || e.User != tt.want.User || e.Reason != tt.want.Reason || e.Factor != "password" {
+			t.Errorf("%s: %+v, want %+v", tt.name, e, tt.want)
+		}
+		for _, word := range []string{journal.Unknown, journal.Disabled} {
+			if strings.Contains(page.Body, ">"+word) {
+				t.Errorf("%s: the page says %s", tt.name, word)
+			}
+		}
+	}
+	for n := 0; ; n++ {
+		if n == 50 {
+			t.Fatal("nobody is made to wait")
+		}
+		if h.browser().signIn("", "bob", "wrong").StatusCode == http.StatusTooManyRequests {
+			break
+		}
+	}
+	all, err := h.db.ListEvents(t.Context(), journal.Filter{})
+	must(t, err)
+	if e := all[0]; e.Kind != journal.SignInRefused || e.User != "bob" || e.Reason != journal.Wait {
+		t.Errorf("who has to wait: %+v", e)
+	}
+	for _, e := range all {
+		if strings.Contains(e.User+e.Detail+e.Reason, "hunter2") {
+			t.Errorf("a name that nobody has is kept: %+v", e)
 		}
 	}
 }

@@ -91,10 +91,10 @@ func (s *site) refusePassword(v *visit, b newPasswordBody, err error) error {
 	case errors.Is(err, users.ErrBadCredentials), errors.Is(err, users.ErrChanged):
 		code = http.StatusUnauthorized
 		b.Say = "password.wrong_old"
-		s.note(v, journal.Event{Kind: journal.StepUpFailed, User: v.user(), Factor: policy.Password.String(), Reason: "wrong"})
 	default:
 		return err
 	}
+	s.noteRefused(v, refused{Kind: journal.StepUpFailed, User: v.user(), Factor: policy.Password}, err)
 	s.log().Info("password change refused", "rid", v.id, "addr", v.addr.String(), "user", v.user(), "status", code)
 	return s.passwordForm(v, code, b)
 }
