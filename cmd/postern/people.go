@@ -93,7 +93,7 @@ func (p people) owned(ctx context.Context, name, command string) (*users.File, s
 	}
 	f, ok := at.Backend.(*users.File)
 	if !ok {
-		return nil, "", fmt.Errorf("%s belongs to the directory (%s); %s him there: postern only reads it", u.Name, at.Name, command)
+		return nil, "", fmt.Errorf("%s belongs to the directory (%s); %s there", u.Name, at.Name, command)
 	}
 	return f, u.Name, nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"postern/haproxy/haproxytest"
 	"postern/portal/factor"
 	"postern/store"
 )
@@ -41,14 +42,20 @@ func TestScript(t *testing.T) {
 			env.Defer(func() { os.RemoveAll(short) })
 			env.Setenv("SOCK", short)
 			env.Setenv("TZ", "UTC")
+			bundle, _ := haproxytest.Certificate(t, "localhost")
+			env.Values[slapdKey{}] = &slapdSlot{bundle: bundle}
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"listens": listens,
 			"mode":    mode,
 			"factor":  addFactor,
+			"slapd":   scriptSlapd,
 		},
-		Condition: func(cond string) (bool, error) { return cond == "haproxy" && haproxyInstalled(), nil },
+		Condition: func(cond string) (bool, error) {
+			program, _, _ := slapdPrograms()
+			return cond == "haproxy" && haproxyInstalled() || cond == "slapd" && program != "", nil
+		},
 	})
 }
 

@@ -92,7 +92,7 @@ func (t terminal) userPasswd(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	file, name, err := p.owned(c.Context, args[0], "set the password of")
+	file, name, err := p.owned(c.Context, args[0], "set the password")
 	if err != nil {
 		return err
 	}
@@ -140,7 +140,7 @@ func (t terminal) userEdit(c *cli.Context, done string, edit func(context.Contex
 	if err != nil {
 		return err
 	}
-	file, name, err := p.owned(c.Context, args[0], c.Command.Name)
+	file, name, err := p.owned(c.Context, args[0], c.Command.Name+" the user")
 	if err != nil {
 		return err
 	}

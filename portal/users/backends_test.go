@@ -426,6 +426,7 @@ func TestConfigFaults(t *testing.T) {
 		{"both", Config{{File: "a", LDAP: &LDAPConfig{}}}, "users[0].ldap: stands beside file"},
 		{"one file twice", Config{{File: "a"}, {File: "a"}}, "users[1].file: is users[0] already"},
 		{"a search of a directory", Config{{LDAP: &LDAPConfig{}, Search: Search{Email: true}}}, "users[0].search: is for a file"},
+		{"the hashing of a directory", Config{{LDAP: &LDAPConfig{}, Hashing: Hashing{Queue: 3}}}, "users[0].hashing: is for a file"},
 		{"a bound out of bounds", Config{{File: "a", Hashing: Hashing{Queue: -1, Wait: time.Hour}}}, "users[0].hashing.queue: -1 is not between"},
 	} {
 		if err := tt.c.Validate(); err == nil || !strings.Contains(err.Error(), tt.want) {

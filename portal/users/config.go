@@ -78,10 +78,15 @@ func (s Source) validate(at string) error {
 		return s.Hashing.validate(at)
 	case s.File != "":
 		return fmt.Errorf("%s.ldap: stands beside file; write a list with one entry for each", at)
-	case s.Search != Search{}:
-		return errors.Join(fmt.Errorf("%s.search: is for a file; a directory is searched by ldap.users_filter", at), s.LDAP.Validate(at+".ldap"))
 	}
-	return s.LDAP.Validate(at + ".ldap")
+	errs := []error{s.LDAP.Validate(at + ".ldap")}
+	if s.Search != (Search{}) {
+		errs = append(errs, fmt.Errorf("%s.search: is for a file; a directory is searched by ldap.users_filter", at))
+	}
+	if s.Hashing != (Hashing{}) && s.Hashing != DefaultHashing() {
+		errs = append(errs, fmt.Errorf("%s.hashing: is for a file; a directory checks passwords itself", at))
+	}
+	return errors.Join(errs...)
 }
 
 func (h Hashing) validate(at string) error {
