@@ -12,6 +12,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"postern/agent/policy"
 )
 
 // MaxCertificate is the largest client certificate that is looked at, in bytes of DER.
@@ -27,7 +29,7 @@ const (
 // CertificateConfig is `certificates` of the configuration. Without an entry in By they
 // are off.
 type CertificateConfig struct {
-	By    []string          `yaml:"by"`    // fingerprint, mail, cn: tried in this order
+	By    policy.List       `yaml:"by"`    // fingerprint, mail, cn: tried in this order
 	Users []CertificateUser `yaml:"users"` // for fingerprint
 }
 

@@ -84,12 +84,15 @@ func (c *compiler) credentials(in *Rule, out *rule) {
 }
 
 // credentials warns of a rule that asks for more than what it takes can prove.
-func (w *warner) credentials(in *Rule, compiled *rule) {
+func (w *warner) credentials(i int, in *Rule, compiled *rule) {
 	takes := compiled.credentials
 	if takes == 0 {
 		return
 	}
 	at := w.at + ".credentials"
+	if by, barred := w.barred(i, takes); barred {
+		w.warn(at, "are never looked at: for a visitor, whom nobody knows yet, "+w.rules.RuleName(by)+" decides, which takes none of them", "write the same credentials there")
+	}
 	if in.Policy == TwoFactor {
 		for _, c := range []Credential{CredentialBasic, CredentialCertificate} {
 			if takes.Has(c) {
@@ -103,4 +106,27 @@ func (w *warner) credentials(in *Rule, compiled *rule) {
 	if takes.Has(CredentialBasic) && len(in.Networks) == 0 {
 		w.warn(at, "with basic everybody can guess passwords here; wrong ones are counted as at the portal", "prefer token, or add networks")
 	}
+}
+
+// barred says whether an earlier rule decides for every visitor of the hosts of a rule,
+// and takes nothing of what this one does: subjects count as met while nobody is known.
+func (w *warner) barred(i int, takes Credentials) (by int, barred bool) {
+	named := w.rules.named[i]
+	for _, h := range named {
+		n := w.rules.index.hosts[h.name]
+		if strings.HasPrefix(h.name, ".") {
+			n = w.rules.index.suffixes[h.name]
+		}
+		found := false
+		for c, ok := n.next(-1); ok && int(c.rule) < i && !found; c, ok = n.next(c.rule) {
+			r := w.rules.rules[c.rule]
+			if c.met && r.subjects != nil && r.methods == nil && r.networks == nil && r.query == nil && r.resources == nil && r.credentials&takes == 0 {
+				by, found = int(c.rule), true
+			}
+		}
+		if !found {
+			return 0, false
+		}
+	}
+	return by, len(named) > 0
 }

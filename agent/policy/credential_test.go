@@ -2,6 +2,7 @@ package policy
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -121,13 +122,18 @@ func TestCredentialWarnings(t *testing.T) {
 		{"a certificate that never suffices", `{domain: a.example.com, policy: two_factor, credentials: [certificate, token]}`, []string{"certificate proves one factor"}},
 		{"a token and an age", `{domain: a.example.com, policy: one_factor, max_age: 5m, credentials: token}`, []string{"max_age or factors"}},
 		{"a certificate and an age", `{domain: a.example.com, policy: one_factor, max_age: 5m, credentials: certificate}`, nil},
+		{"a rule that a visitor never comes to", `{domain: '*.example.com', subject: 'group:a', policy: one_factor}, {domain: a.example.com, policy: one_factor, credentials: token}`, []string{"rules[0] decides"}},
+		{"a rule whose forerunner takes the same", `{domain: a.example.com, subject: 'group:a', policy: one_factor, credentials: token}, {domain: a.example.com, policy: one_factor, credentials: token}`, nil},
+		{"a rule that a visitor comes to at some paths", `{domain: a.example.com, subject: 'group:a', resources: '^/x$', policy: one_factor}, {domain: a.example.com, policy: one_factor, credentials: token}`, nil},
+		{"a rule that a visitor comes to at one host", `{domain: a.example.com, subject: 'group:a', policy: one_factor}, {domain: [a.example.com, b.example.com], policy: one_factor, credentials: token}`, nil},
 	} {
 		var got []string
 		for _, f := range compile(t, "rules: ["+tt.rule+"]").Warnings() {
 			got = append(got, f.Path+": "+f.Message)
 		}
 		same := slices.EqualFunc(got, tt.want, func(got, want string) bool {
-			return strings.HasPrefix(got, "access_control.rules[0].credentials: ") && strings.Contains(got, want)
+			at := fmt.Sprintf("access_control.rules[%d].credentials: ", strings.Count(tt.rule, "}, {"))
+			return strings.HasPrefix(got, at) && strings.Contains(got, want)
 		})
 		if !same {
 			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)

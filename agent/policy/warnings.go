@@ -70,7 +70,7 @@ func (w *warner) rule(i int, in *Rule) {
 	if in.Policy == Bypass && len(in.Query) > 0 {
 		w.warn(w.at+".query", "anybody can write this query and is let in without signing in", "")
 	}
-	w.credentials(in, w.rules.rules[i])
+	w.credentials(i, in, w.rules.rules[i])
 	w.reach(i)
 }
 

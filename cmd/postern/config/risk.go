@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"postern/agent/policy"
 )
 
 // Risks are what is allowed but seldom meant: errors that begin with a key path, for Check.
@@ -35,6 +37,11 @@ func (c *Config) Risks() []error {
 	for i, p := range c.Portal.Proxies {
 		if n, err := netip.ParsePrefix(p); err == nil && n.Bits() == 0 {
 			add("portal.trusted_proxies[%d]: %s lets everybody say where he comes from", i, p)
+		}
+	}
+	for i, r := range c.Access.Rules {
+		if !c.Certificates.On() && slices.Contains(r.Credentials, policy.CredentialCertificate.String()) {
+			add("access_control.rules[%d].credentials: certificate is never met; certificates are off", i)
 		}
 	}
 	if c.Session.Lifetime > 7*24*time.Hour {
