@@ -82,6 +82,12 @@ func (s *Store) TouchSessions(ctx context.Context, touches []session.Touch) erro
 			if _, err := update.ExecContext(ctx, nanos(touches[i].Seen), touches[i].Hash[:]); err != nil {
 				return err
 			}
+			if who := touches[i].Who; who != nil {
+				const rename = `UPDATE sessions SET name = ?, email = ?, groups = ? WHERE hash = ?`
+				if _, err := tx.ExecContext(ctx, rename, who.Name, who.Email, list[string]{&who.Groups}, touches[i].Hash[:]); err != nil {
+					return err
+				}
+			}
 		}
 		return nil
 	})

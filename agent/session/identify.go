@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"fmt"
+	"slices"
 )
 
 // answer is what the directory said of one user. Its epoch is from before the question, so
@@ -59,4 +60,9 @@ func (a answer) identify(s *Session) bool {
 		s.Name, s.Email, s.Groups = a.id.Name, a.id.Email, a.id.Groups
 	}
 	return a.standing != Gone
+}
+
+// is says whether a session has that identity.
+func (id Identity) is(s *Session) bool {
+	return id.Name == s.Name && id.Email == s.Email && slices.Equal(id.Groups, s.Groups)
 }

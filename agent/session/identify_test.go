@@ -200,3 +200,24 @@ func TestDirectoryThatDoesNotRest(t *testing.T) {
 		}
 	})
 }
+
+// TestThreat30WhoSomebodyWasIsWritten: after a restart while the directory is away, the
+// groups that are believed are the last ones, not those of the sign-in.
+func TestThreat30WhoSomebodyWasIsWritten(t *testing.T) {
+	places(t, func(t *testing.T, k *kit, token string, _ session.Session) {
+		k.people.change("alice", &session.Identity{Name: "Alicia", Email: "alicia@example.com", Groups: []string{"staff"}})
+		k.want(t, "a request", token, session.Hit)
+		k.keeper.failWith(errDisk)
+		_ = k.Cycle(t.Context()) // not written, and tried again
+		k.keeper.failWith(nil)
+		k.cycle(t)
+		if r := k.stored(t); len(r) != 1 || r[0].Name != "Alicia" || r[0].Email != "alicia@example.com" || !slices.Equal(r[0].Groups, []string{"staff"}) {
+			t.Fatalf("stored: %+v", r)
+		}
+		k.crash()
+		k.people.forget(func(p *people) { p.believe = true })
+		if e, r := k.lookup(t, token, domain); r != session.Hit || !slices.Equal(e.Groups, []string{"staff"}) {
+			t.Errorf("%d %+v", r, e)
+		}
+	})
+}

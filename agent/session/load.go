@@ -105,8 +105,12 @@ func (t *Table) read(ctx context.Context, m *memory, token string, a *answer) (u
 	if a = t.about(r.User, a); a == nil {
 		return r.User, nil
 	}
+	stored := Identity{r.Name, r.Email, r.Groups}
 	if e := t.admit(m, token, &r.Session, at, *a); e != nil && r.Hash == hash {
 		m.insert(e)
+		if !stored.is(&e.Session) {
+			m.addChange(e.ID)
+		}
 		return "", nil
 	}
 	m.unknown.add(token, at)

@@ -27,6 +27,7 @@ type memory struct {
 	mu      sync.Mutex
 	endings map[string]ending // by id: ended in memory, not yet in the Keeper
 	failed  []revocation      // revocations that the Keeper did not take
+	changed map[string]bool   // by id: who the user is, the Keeper has not been told
 }
 
 // gateAll is every unit of memory.gate.
@@ -39,7 +40,7 @@ type ending struct {
 }
 
 func newMemory(key []byte, now time.Time) *memory {
-	m := &memory{start: now, gate: semaphore.NewWeighted(gateAll), endings: make(map[string]ending)}
+	m := &memory{start: now, gate: semaphore.NewWeighted(gateAll), endings: make(map[string]ending), changed: make(map[string]bool)}
 	m.minter.key = key
 	m.recent.fit(0)
 	for i := range m.shards {
@@ -187,6 +188,14 @@ func (m *memory) addEnding(s *Session, reason string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.endings[s.ID] = ending{user: s.User, reason: reason}
+}
+
+// addChange leaves it to Run to tell the Keeper who a session's user is now: after a
+// restart while the directory is away, that is who he is believed to be.
+func (m *memory) addChange(id string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.changed[id] = true
 }
 
 // all calls f with a copy of each shard's entries. Entries that come or go meanwhile

@@ -82,7 +82,7 @@ func (r *runner) step(ctx context.Context, n int) error {
 			faults = append(faults, r.deleteExpired(ctx, at))
 		}
 	}
-	faults = append(faults, r.writeEndings(ctx), r.retryFailed(ctx))
+	faults = append(faults, r.writeChanges(ctx), r.writeEndings(ctx), r.retryFailed(ctx))
 	return errors.Join(faults...)
 }
 
@@ -136,6 +136,43 @@ func (r *runner) writeTouches(ctx context.Context, all bool) error {
 		r.touches = nil // and the entries are free
 	}
 	return nil
+}
+
+// writeChanges tells the Keeper who users are by now.
+func (r *runner) writeChanges(ctx context.Context) error {
+	for {
+		ids := r.m.someChanges(batch)
+		if len(ids) == 0 {
+			return nil
+		}
+		touches := make([]Touch, 0, len(ids))
+		for _, id := range ids {
+			if e := r.m.get(id); e != nil {
+				touches = append(touches, Touch{Hash: sha256.Sum256(e.token[:]), Seen: e.LastUse(),
+					Who: &Identity{Name: e.Name, Email: e.Email, Groups: e.Groups}})
+			}
+		}
+		if err := r.table.Keeper.TouchSessions(ctx, touches); err != nil {
+			for _, id := range ids {
+				r.m.addChange(id)
+			}
+			return fmt.Errorf("session: who users are: %w", err)
+		}
+	}
+}
+
+// someChanges takes at most n of the changes; one that comes meanwhile is another.
+func (m *memory) someChanges(n int) (ids []string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for id := range m.changed {
+		if len(ids) == n {
+			break
+		}
+		ids = append(ids, id)
+		delete(m.changed, id)
+	}
+	return ids
 }
 
 // deleteExpired removes from the Keeper what expired, in memory or not.

@@ -75,10 +75,11 @@ func (f Filter) Match(s *Session) bool {
 		(f.Before.IsZero() || s.Expires.Before(f.Before))
 }
 
-// Touch is one write of last-seen.
+// Touch is one write of last-seen, and of who the user is when that has changed.
 type Touch struct {
 	Hash [32]byte
 	Seen time.Time
+	Who  *Identity // nil: as it was
 }
 
 // Keeper is what survives a restart. store.Store is one.
@@ -93,8 +94,8 @@ type Keeper interface {
 	ListSessions(ctx context.Context, f Filter) ([]Record, error)
 	// DeleteSessions returns what it deleted, in no order.
 	DeleteSessions(ctx context.Context, f Filter) ([]Record, error)
-	// TouchSessions writes last uses in one transaction; an unknown hash is skipped,
-	// and a Seen never moves back.
+	// TouchSessions writes last uses, and who users are, in one transaction; an unknown
+	// hash is skipped, and a Seen never moves back.
 	TouchSessions(ctx context.Context, touches []Touch) error
 }
 

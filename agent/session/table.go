@@ -3,7 +3,6 @@ package session
 import (
 	"context"
 	"log/slog"
-	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -127,7 +126,7 @@ func (t *Table) settle(m *memory, e *Entry, a answer) (*Entry, Result) {
 	case a.standing == Gone:
 		t.end(m, e, reasonUser)
 		return nil, None
-	case a.standing == Unsure, a.id.Name == e.Name && a.id.Email == e.Email && slices.Equal(a.id.Groups, e.Groups):
+	case a.standing == Unsure, a.id.is(&e.Session):
 		e.epoch.Store(a.epoch)
 		return e, Hit
 	}
@@ -137,6 +136,9 @@ func (t *Table) settle(m *memory, e *Entry, a answer) (*Entry, Result) {
 	switch now := m.replace(e, next); {
 	case now == nil:
 		return nil, None
+	case now == next:
+		m.addChange(now.ID)
+		return now, Hit
 	case now.epoch.Load() != a.epoch: // another one's answer, to an older question
 		return t.refresh(m, now)
 	default:

@@ -294,6 +294,28 @@ func touches(t *testing.T, s Store) {
 		}
 	}
 	want(t, s, 1, 2, 3)
+
+	// Who the user is changes too, whether the use is a new one or not.
+	who := &session.Identity{Name: "Another Name", Email: "another@example.com", Groups: []string{"one", "two"}}
+	if err := s.TouchSessions(t.Context(), []session.Touch{
+		{Hash: Session(2).Hash, Seen: start.Add(-time.Hour), Who: who},
+		{Hash: Session(9).Hash, Seen: later, Who: who},
+		{Hash: Session(3).Hash, Seen: later, Who: &session.Identity{}},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for n, want := range map[int]session.Identity{2: *who, 3: {}} {
+		r, err := s.LoadSession(t.Context(), Session(n).Hash)
+		if got := (session.Identity{Name: r.Name, Email: r.Email, Groups: r.Groups}); err != nil || got.Name != want.Name || got.Email != want.Email || !slices.Equal(got.Groups, want.Groups) {
+			t.Errorf("session %d is of %+v, %v, want %+v", n, got, err, want)
+		}
+		if r.User != Session(n).User || r.Level != Session(n).Level {
+			t.Errorf("session %d is another one now: %+v", n, r)
+		}
+	}
+	if r, err := s.LoadSession(t.Context(), Session(1).Hash); err != nil || r.Name != Session(1).Name {
+		t.Errorf("session 1 was renamed: %+v, %v", r, err)
+	}
 }
 
 func endedContext(t *testing.T, s Store) {
