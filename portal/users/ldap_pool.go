@@ -17,7 +17,7 @@ import (
 const (
 	ldapAge         = 10 * time.Minute       // a connection is not used for longer, so that the first server gets its work back
 	ldapProbe       = 30 * time.Second       // one that was idle for longer is tried first
-	ldapBackOff     = 250 * time.Millisecond // after the first failure of a server; doubles
+	ldapBackOff     = 250 * time.Millisecond // after the second failure of a server in a row; doubles
 	ldapMaxBackOff  = 30 * time.Second
 	ldapRefusal     = 10 * time.Second // the same for a server that refuses our account, which might lock it
 	ldapMaxRefusals = 5 * time.Minute
@@ -300,19 +300,23 @@ func (p *ldapPool) ready(now time.Time) (ready []*ldapServer, why error) {
 	return ready, why
 }
 
-// failed leaves a server alone for a while, longer each time.
+// failed leaves a server alone for a while, longer each time; once is no time yet, unless
+// it refuses our account.
 func (p *ldapPool) failed(s *ldapServer, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	first, most := ldapBackOff, ldapMaxBackOff
-	if errors.Is(err, ErrServiceAccount) {
-		first, most = ldapRefusal, ldapMaxRefusals
-	}
 	if s.fails == 0 || s.last == nil || reason(s.last) != reason(err) {
 		p.log.Warn("directory server fails", "server", s.url, "error", reason(err))
 	}
 	s.last = err
-	s.until = time.Now().Add(min(first<<min(s.fails, 16), most))
+	var wait time.Duration
+	switch {
+	case errors.Is(err, ErrServiceAccount):
+		wait = min(ldapRefusal<<min(s.fails, 16), ldapMaxRefusals)
+	case s.fails > 0:
+		wait = min(ldapBackOff<<min(s.fails-1, 16), ldapMaxBackOff)
+	}
+	s.until = time.Now().Add(wait)
 	s.fails++
 }
 
