@@ -34,6 +34,7 @@ import (
 	"postern/agent/regulation"
 	"postern/agent/session"
 	"postern/portal/factor"
+	"postern/portal/journal"
 	"postern/portal/mail"
 	"postern/portal/strength"
 	"postern/portal/users"
@@ -113,7 +114,7 @@ func openHouse(t *testing.T, change ...func(*Server)) *house {
 		Config: DefaultConfig(), Cookie: session.DefaultConfig(), Rules: func() *policy.Rules { return rules },
 		Guesses: &regulation.Limiter{Config: regulation.DefaultConfig(), Keeper: &regulation.Memory{}, Key: key, Log: log},
 		Domains: houseDomains(), Users: h.users, Sessions: h.table, Key: key, Log: log,
-		Factors: houseFactors(t, db), Journal: db, Password: h.users, Strength: strength.DefaultConfig(),
+		Factors: houseFactors(t, db), Journal: &journal.Stream{Ledger: db}, Password: h.users, Strength: strength.DefaultConfig(),
 	}
 	h.db = db
 	h.server.Factors.Programs = &credential.Book{Keeper: db, Log: log}

@@ -242,8 +242,8 @@ func TestActivityPage(t *testing.T) {
 	if strings.Index(page.Body, "Confirmation refused") > strings.Index(page.Body, "Second factor added") {
 		t.Error("the newest does not stand first")
 	}
-	for range maxActivity + 5 {
-		must(t, h.db.AddEvent(t.Context(), journal.Event{At: clock.now(), Kind: journal.SignInRefused, User: "bob", Reason: journal.Wait}))
+	for n := range maxActivity + 5 {
+		must(t, h.server.Journal.AddEvent(t.Context(), journal.Event{At: clock.now(), Kind: journal.SignInRefused, User: "bob", Addr: strings.Repeat("x", n), Reason: journal.Wait}))
 	}
 	page = b.get(auth + pageActivity)
 	page.want(t, http.StatusOK, "Second factor added") // what is the operator's pushes nothing out
@@ -251,7 +251,7 @@ func TestActivityPage(t *testing.T) {
 		t.Error("the page shows what is the operator's")
 	}
 	for range maxActivity + 5 {
-		must(t, h.db.AddEvent(t.Context(), journal.Event{At: clock.now(), Kind: journal.SignOut, User: "bob", Browser: "x"}))
+		must(t, h.server.Journal.AddEvent(t.Context(), journal.Event{At: clock.now(), Kind: journal.SignOut, User: "bob", Browser: "x"}))
 	}
 	page = b.get(auth + pageActivity)
 	if n := strings.Count(page.Body, "<li"); n > maxActivity+12 {

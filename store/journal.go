@@ -183,10 +183,3 @@ func scanEvent(rows *sql.Rows) (r journal.Record, err error) {
 	copy(r.Sum[:], sum)
 	return r, err
 }
-
-// AddEvent implements journal.Keeper, with sums that prove nothing: it is for who has no
-// key, and no journal.Stream.
-func (s *Store) AddEvent(ctx context.Context, e journal.Event) error {
-	_, err := s.AppendEvents(ctx, []journal.Event{e}, journal.Chain(nil))
-	return err
-}

@@ -26,7 +26,7 @@ func TestThreat68DeskNeedsAName(t *testing.T) {
 		t.Fatal(err)
 	}
 	var signedOut []session.Filter
-	d := &desk{factors: f, journal: s, log: slog.New(slog.DiscardHandler), signOut: func(_ context.Context, f session.Filter) error {
+	d := &desk{factors: f, journal: &journal.Stream{Ledger: s}, log: slog.New(slog.DiscardHandler), signOut: func(_ context.Context, f session.Filter) error {
 		signedOut = append(signedOut, f)
 		return nil
 	}}

@@ -21,7 +21,6 @@ import (
 
 	"postern/cmd/postern/config"
 	"postern/portal/factor"
-	"postern/portal/journal"
 )
 
 // writeMailSite is writeSite with mail into a file and an address for alice.
@@ -131,33 +130,6 @@ func TestMailThatCannotBeSentStopsNobody(t *testing.T) {
 	if page := visitPortal(t, person(t, h), "GET", "https://auth.example.com/", nil); !strings.Contains(page, `name="password"`) {
 		t.Errorf("the portal says\n%s", page)
 	}
-}
-
-// TestOldEventsAreRemoved when the daemon starts, and young ones stay.
-func TestOldEventsAreRemoved(t *testing.T) {
-	dir := shortDir(t)
-	writeMailSite(t, dir, "journal: {keep: 48h}\n")
-	cfg, err := readConfig(filepath.Join(dir, "postern.yml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	db, err := openStore(t.Context(), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, age := range []time.Duration{47 * time.Hour, 49 * time.Hour, 1000 * time.Hour} {
-		if err := db.AddEvent(t.Context(), journal.Event{At: time.Now().Add(-age), Kind: journal.SignIn, User: "bob"}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
-	}
-	h := startHouse(t, dir)
-	until(t, "pruned", func() bool {
-		left, err := h.store.ListEvents(t.Context(), journal.Filter{})
-		return err == nil && len(left) == 1 && time.Since(left[0].At) < 48*time.Hour
-	})
 }
 
 func TestFactorsFollowTheConfiguration(t *testing.T) {
