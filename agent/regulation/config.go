@@ -9,13 +9,13 @@ import (
 
 // Config is `regulation` of the configuration.
 type Config struct {
-	Failures  int           `yaml:"failures"`         // for one user and kind of secret; in Window
-	Addresses int           `yaml:"address_failures"` // from one address (IPv6: /64); in Window; 0: as Failures
-	Window    time.Duration `yaml:"window"`
-	Wait      time.Duration `yaml:"wait"`     // the first wait; it doubles with each further failure
-	Longest   time.Duration `yaml:"max_wait"` // the longest wait
-	Requests  int           `yaml:"requests"` // forms that one address may send to the portal in a minute; 0: any number
-	Exempt    []string      `yaml:"exempt"`   // addresses and networks that are never banned
+	Failures  int           `yaml:"failures"`         // wrong guesses at a user, of one kind of secret, within window, that bring a wait
+	Addresses int           `yaml:"address_failures"` // the same from one address (IPv6: its /64); 0: as failures
+	Window    time.Duration `yaml:"window"`           // how long a wrong guess counts
+	Wait      time.Duration `yaml:"wait"`             // the first wait; it doubles with each further failure
+	Longest   time.Duration `yaml:"max_wait"`         // the longest wait
+	Requests  int           `yaml:"requests"`         // forms that one address may send to the portal in a minute; 0: any number
+	Exempt    []string      `yaml:"exempt"`           // addresses and networks that are never banned
 }
 
 // DefaultConfig is what an absent `regulation` means.

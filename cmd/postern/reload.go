@@ -129,6 +129,7 @@ func needRestart(old, now *config.Config) []string {
 		{"factors", old.Factors, now.Factors},
 		{"mail", old.Mail, now.Mail},
 		{"journal", old.Journal, now.Journal},
+		{"regulation", old.Regulation, now.Regulation},
 		{"certificates", old.Certificates, now.Certificates},
 		{"session", old.Session, now.Session},
 		{"headers", old.Headers, now.Headers},

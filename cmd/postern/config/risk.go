@@ -39,6 +39,15 @@ func (c *Config) Risks() []error {
 			add("portal.trusted_proxies[%d]: %s lets everybody say where he comes from", i, p)
 		}
 	}
+	for i, p := range c.Regulation.Exempt {
+		add("regulation.exempt[%d]: whoever is in %s guesses without being banned; users are protected by their own counts alone", i, p)
+	}
+	if n := c.Regulation.Failures; n > 20 {
+		add("regulation.failures: %d guesses at a user before the first wait are many", n)
+	}
+	if c.Regulation.Requests == 0 {
+		add("regulation.requests: one address may keep the portal busy; only failures are counted")
+	}
 	for i, r := range c.Access.Rules {
 		if !c.Certificates.On() && slices.Contains(r.Credentials, policy.CredentialCertificate.String()) {
 			add("access_control.rules[%d].credentials: certificate is never met; certificates are off", i)
