@@ -26,7 +26,6 @@ type LDAP struct {
 	Now    func() time.Time // nil: time.Now
 
 	once    sync.Once
-	filled  LDAPConfig
 	conns   *ldapPool
 	writing chan struct{} // holds whoever sets a password
 	asking  singleflight.Group
@@ -37,8 +36,7 @@ type LDAP struct {
 // pool makes the pool at first use, and with it the configuration that everybody reads.
 func (l *LDAP) pool() *ldapPool {
 	l.once.Do(func() {
-		l.filled = l.Config.filled()
-		l.conns = newLDAPPool(l.filled, l.log())
+		l.conns = newLDAPPool(l.Config.filled(), l.log())
 		l.writing = make(chan struct{}, 1)
 	})
 	return l.conns
@@ -121,8 +119,7 @@ func (l *LDAP) Authenticate(ctx context.Context, name, password string) (User, e
 		return User{}, l.unexpected(err)
 	}
 	l.cache.put(p, name, l.now())
-	u, _, _ := l.cache.get(p.Name, l.now())
-	return u, nil
+	return p.user(), nil
 }
 
 // refusal is a bind that the directory refused: bad credentials to the outside, whatever
@@ -149,6 +146,10 @@ func (l *LDAP) bindAs(ctx context.Context, dn, password string) error {
 			r.Controls = []ldap.Control{ldap.NewControlBeheraPasswordPolicy()}
 		}
 		got, err := c.SimpleBind(r)
+		if ldap.IsErrorAnyOf(err, ldap.LDAPResultReferral, ldap.LDAPResultProtocolError, ldap.LDAPResultAuthMethodNotSupported,
+			ldap.LDAPResultStrongAuthRequired, ldap.LDAPResultConfidentialityRequired) {
+			return err // nobody may bind like this, whatever his password is
+		}
 		if err != nil && !isTransport(err) {
 			return &answer{&refusal{standing: standing(got, err)}}
 		}

@@ -31,6 +31,13 @@ type person struct {
 	partial  bool     // the list goes on where we have not read it
 }
 
+// user copies what the outside may see and change.
+func (p *person) user() User {
+	u := p.User
+	u.Emails, u.Groups = slices.Clone(u.Emails), slices.Clone(u.Groups)
+	return u
+}
+
 // The attributes that say whether somebody may sign in, whatever the filter says. A
 // directory has some of them and knows nothing of the others.
 const (

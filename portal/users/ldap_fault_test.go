@@ -381,6 +381,15 @@ func TestLDAPAnonymous(t *testing.T) {
 	if _, err := l.Authenticate(t.Context(), "alice", "wrong"); err != ErrBadCredentials {
 		t.Errorf("wrong password: %v", err)
 	}
+	strict := startSlapd(t, slapdSetup{ldif: []string{"example.ldif"}, global: "security simple_bind=128\n",
+		conf: "access to attrs=userPassword by anonymous auth by * none\naccess to * by anonymous read by * none\n"})
+	c.Address = strict.ldap
+	l, _ = directoryAt(t, c)
+	for name, password := range map[string]string{"alice": "wonderland", "nobody": "wonderland"} {
+		if _, err := l.Authenticate(t.Context(), name, password); !errors.Is(err, ErrUnavailable) {
+			t.Errorf("a directory that takes no password in the clear, %s: %v", name, err)
+		}
+	}
 	closed := startSlapd(t, slapdSetup{ldif: []string{"example.ldif"}, global: "disallow bind_anon\nrequire authc\n"})
 	c.Address = closed.ldap
 	l, _ = directoryAt(t, c)

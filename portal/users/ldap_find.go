@@ -49,8 +49,7 @@ func (l *LDAP) Find(ctx context.Context, name string) (User, error) {
 		if r.Err != nil {
 			return User{}, r.Err
 		}
-		u, _, _ := l.cache.get(r.Val.(*person).Name, l.now())
-		return u, nil
+		return r.Val.(*person).user(), nil
 	}
 }
 
