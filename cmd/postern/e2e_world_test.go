@@ -45,6 +45,7 @@ type worldOptions struct {
 	config  func(string) string // of postern.yml
 	handed  bool                // the agent's socket outlives postern, as with systemd
 	absent  bool                // postern is not started
+	one     bool                // in the newest HAProxy alone, with one form of the rules
 	bind    string              // more arguments of the bind line that speaks TLS
 	files   []haproxytest.File  // more files beside HAProxy's
 }
@@ -107,8 +108,12 @@ func eachWorld(t *testing.T, o worldOptions, test func(t *testing.T, w *world)) 
 	if o.timeout == "" {
 		o.timeout = "5s"
 	}
-	for _, in := range haproxytest.Installed(t) {
-		for _, form := range []haproxy.Form{haproxy.Defaults, haproxy.Block} {
+	all, forms := haproxytest.Installed(t), []haproxy.Form{haproxy.Defaults, haproxy.Block}
+	if o.one {
+		all, forms = all[len(all)-1:], forms[:1]
+	}
+	for _, in := range all {
+		for _, form := range forms {
 			t.Run(in.String()+"-"+string(form), func(t *testing.T) {
 				t.Parallel()
 				w := &world{version: in.Version, form: form, app: haproxytest.NewApp(t), dir: haproxytest.Dir(t)}
