@@ -48,11 +48,7 @@ func (c *Config) Risks() []error {
 	if c.Regulation.Requests == 0 {
 		add("regulation.requests: one address may keep the portal busy; only failures are counted")
 	}
-	for i, r := range c.Access.Rules {
-		if !c.Certificates.On() && slices.Contains(r.Credentials, policy.CredentialCertificate.String()) {
-			add("access_control.rules[%d].credentials: certificate is never met; certificates are off", i)
-		}
-	}
+	errs = append(errs, c.certificateRisks()...)
 	if c.Session.Lifetime > 7*24*time.Hour {
 		add("session.lifetime: %v is long for a session that is not remembered", c.Session.Lifetime)
 	}
@@ -72,6 +68,21 @@ func (c *Config) Risks() []error {
 		slices.Sort(runes)
 		if n := len(slices.Compact(runes)); n < 10 {
 			add("secret: has %d different characters and can be guessed; make one with: head -c 32 /dev/urandom | base64", n)
+		}
+	}
+	return errs
+}
+
+// certificateRisks are rules that ask for what nobody looks at.
+func (c *Config) certificateRisks() []error {
+	var errs []error
+	word := policy.CredentialCertificate.String()
+	for i, r := range c.Access.Rules {
+		if !c.Certificates.On() && slices.Contains(r.Credentials, word) {
+			errs = append(errs, fmt.Errorf("access_control.rules[%d].credentials: certificate is never met; certificates are off", i))
+		}
+		if !c.Certificates.On() && len(r.Factors) == 1 && r.Factors[0] == word {
+			errs = append(errs, fmt.Errorf("access_control.rules[%d].factors: certificate is never met; certificates are off", i))
 		}
 	}
 	return errs
