@@ -205,8 +205,13 @@ func TestLDAPPasswordOnce(t *testing.T) {
 	var sent atomic.Int64
 	p.onServer(func(b []byte) ([]byte, bool) {
 		if bytes.Contains(b, []byte("looking glass")) {
-			sent.Add(1)
-			return b, false // it arrives, and its answer does not
+			sent.Add(1) // it arrives, and its answer does not
+		}
+		return b, true
+	})
+	p.onClient(func(b []byte) ([]byte, bool) {
+		if sent.Load() > 0 {
+			return nil, false
 		}
 		return b, true
 	})
