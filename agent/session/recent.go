@@ -43,7 +43,7 @@ func (r *recent) find(token []byte) *Entry {
 	tags := b.tags.Load()
 	for i := range bucketSize {
 		if byte(tags>>(8*i)) == tag {
-			if e := b.entries[i].Load(); e != nil && e.has(token) {
+			if e := b.entries[i].Load(); e != nil && e.near() && e.has(token) {
 				return e
 			}
 		}
