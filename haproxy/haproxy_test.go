@@ -161,6 +161,7 @@ func FuzzGenerate(f *testing.F) {
 		c := haproxy.Config{
 			Domains: []policy.Domain{{Name: domain, Portal: portal}}, Cookie: cookie, Agent: agent, Portal: at,
 			Headers: haproxy.Headers{User: header, Groups: "Remote-Groups", Name: "Remote-Name", Email: "Remote-Email"}, SPOE: spoe, Timeout: timeout,
+			Requests: plain().Requests,
 		}
 		if header != "Remote-User" && !strings.EqualFold(header, "Remote-User") {
 			c.Headers.User = "Remote-User"
@@ -178,7 +179,7 @@ func FuzzGenerate(f *testing.F) {
 			extra = -1 // none to set
 		}
 		if strings.Contains(string(got.Config), "postern_public) \"") {
-			extra, moreQuotes = extra+2, 2 // the portal has a port
+			extra, moreQuotes = extra+4, 2 // the portal has a port
 		}
 		if lines(got.Config) != lines(want.Config)+extra || lines(got.SPOE) != lines(want.SPOE) {
 			t.Errorf("%d and %d lines, want %d and %d\n%+v", lines(got.Config), lines(got.SPOE), lines(want.Config)+extra, lines(want.SPOE), c)

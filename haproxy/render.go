@@ -186,8 +186,15 @@ func (c Config) render(v Version, f Form) (Files, error) {
 		"Places": places, "Ports": ports, "Portals": strings.Join(portals, " "), "PortalHost": portals[0],
 		"HTTPS": !all, "Upstream": upstream, "Authorization": c.Authorization, "Certificates": c.Certificates,
 		"Credential": vars + agent.VarCredential,
-		"Requests":   c.Requests, "Counted": c.counted(),
+		"Public":     "txn.postern_host", "Authority": "txn.postern_host",
+		"Requests": c.Requests, "Counted": c.counted(),
 		"AgentMode": "tcp", "Balance": "roundrobin",
+	}
+	if len(places) > 0 {
+		data["Public"] = "txn.postern_public"
+	}
+	if len(ports) > 0 {
+		data["Authority"] = "txn.postern_authority"
 	}
 	if v.AtLeast(Version{3, 1}) {
 		data["AgentMode"], data["Balance"] = "spop", "leastconn"
