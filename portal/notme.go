@@ -45,7 +45,7 @@ func (s *site) showNotMe(v *visit) error {
 	}
 	return s.render(v, page{Name: "notme", Status: http.StatusOK, Title: "notme.title", Body: notMeBody{
 		What: whatHappened(e.What), User: e.User, When: e.At.UTC().Format("2006-01-02 15:04 UTC"),
-		Browser: e.Browser, Slip: v.form("slip"), Added: e.Device != "", Tokens: s.countTokens(v, e.User) > 0, Resets: s.resets(),
+		Browser: e.Browser, Slip: v.form("slip"), Added: e.Device != "", Tokens: s.countTokens(v, e.User) > 0, Resets: s.resetsFor(e.User),
 	}})
 }
 
@@ -105,7 +105,7 @@ func (s *site) takeNotMe(v *visit) error {
 	// All of it is tried, whatever fails: the link cannot be used again.
 	err = errors.Join(s.lock(ctx, e.User), s.dropDevice(ctx, v, e), s.revokeTokens(v, e.User, "not_me"), s.signOutAll(v, e.User, ""))
 	done := notice{Title: "notme.out_title", Text: "notme.done_text", More: "notme.done_help", Link: "/", LinkText: "signedout.again"}
-	if s.resets() {
+	if s.resetsFor(e.User) {
 		done.Title, done.More = "notme.done_title", "notme.done_admin"
 		if mailed := s.letterReset(v, e.User); mailed != nil {
 			s.log().Error("reset link not sent", "rid", v.id, "user", e.User, "reason", mailed.Error())
@@ -124,6 +124,9 @@ func (s *site) takeNotMe(v *visit) error {
 func (s *site) lock(ctx context.Context, user string) error {
 	if !s.resets() {
 		return nil
+	}
+	if ok, err := s.changes(user); !ok {
+		return err
 	}
 	for range 3 { // whoever holds the account may be changing it, too
 		version, ok := s.passwordVersion(user)

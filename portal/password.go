@@ -19,8 +19,8 @@ func (s *site) showPassword(v *visit) error {
 	if ok, err := s.gate(v, pagePassword); !ok {
 		return err
 	}
-	if ok, err := s.changes(v.user()); !ok {
-		return errors.Join(err, errNotFound)
+	if err := s.settable(v.user()); err != nil {
+		return err
 	}
 	return s.passwordForm(v, http.StatusOK, newPasswordBody{})
 }
@@ -43,8 +43,8 @@ func (s *site) takePassword(v *visit) error {
 	if ok, err := s.gate(v, pagePassword); !ok {
 		return err
 	}
-	if ok, err := s.changes(v.user()); !ok {
-		return errors.Join(err, errNotFound)
+	if err := s.settable(v.user()); err != nil {
+		return err
 	}
 	old, password, user := v.field("password"), v.field("new"), v.user()
 	u, err := s.person(context.Background(), user)

@@ -61,6 +61,21 @@ func (s *Server) changes(user string) (bool, error) {
 	return ok, nil
 }
 
+// settable returns errNotFound when the password of a user is not set here.
+func (s *site) settable(user string) error {
+	ok, err := s.changes(user)
+	if err == nil && !ok {
+		return errNotFound
+	}
+	return err
+}
+
+// resetsFor says whether a user's password can be set by a link from a mail.
+func (s *site) resetsFor(user string) bool {
+	ok, _ := s.changes(user)
+	return ok && s.resets()
+}
+
 // nameOf is the canonical name of a user who exists, "" when there is none or nobody can
 // tell. It takes as long for either.
 func (s *Server) nameOf(typed string) string {
