@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,7 +23,7 @@ const (
 	maxHashes     = 64
 	lookupWorkers = 4
 	maxLookups    = 256
-	maxJoined     = 256 // requests that wait for one check
+	maxJoined     = 256 // requests that wait for checks of one kind, those that gave up included
 	maxRounds     = 3   // checks for one request: whose certificate, who that is
 )
 
@@ -94,14 +95,14 @@ func verify(pair credential.Pair, name, password string, addr netip.Addr) *check
 		make: func(ctx context.Context, h *handler) (found, policy.Reason) {
 			user, err := h.Credentials.Passwords.Verify(ctx, name, password, addr)
 			f := found{pair: &pair, user: user}
-			switch {
+			switch wait := new(credential.WaitError); {
 			case err == nil:
-			case errors.Is(err, credential.ErrWait):
+			case errors.As(err, &wait):
 				f.why = reasonWait
 			case errors.Is(err, credential.ErrWrong):
 				f.why = reasonBadCredential
 			default:
-				h.slow.report(err)
+				h.slow.report("check of a credential", err)
 				return found{}, reasonStore
 			}
 			return f, ""
@@ -121,7 +122,7 @@ func identify(who person) *check {
 			epoch := h.people.directory.Epoch()
 			id, standing, err := h.people.directory.Identify(ctx, who.user)
 			if err != nil {
-				h.slow.report(err)
+				h.slow.report("check of a credential", err)
 				return found{}, reasonStore
 			}
 			f := found{who: who, standing: standing}
@@ -146,7 +147,7 @@ func holderOf(der []byte) *check {
 		make: func(ctx context.Context, h *handler) (found, policy.Reason) {
 			user, err := h.Credentials.Certificates.Resolve(ctx, der, h.now())
 			if err != nil {
-				h.slow.report(err) // it is nobody's for now: who has a session goes on with that
+				h.slow.report("check of a credential", err) // it is nobody's for now: who has a session goes on with that
 			}
 			return found{der: &print, holder: user}, ""
 		},
@@ -155,9 +156,10 @@ func holderOf(der []byte) *check {
 
 // checks are those of one kind: a bounded number at a time, a bounded number waiting.
 type checks struct {
-	mu    sync.Mutex
-	under map[[sha256.Size]byte]*flight
-	queue chan *flight
+	mu     sync.Mutex
+	under  map[[sha256.Size]byte]*flight
+	joined int // requests in flights
+	queue  chan *flight
 }
 
 // flight is a check that waits or is under way, with the requests that wait for it.
@@ -181,11 +183,12 @@ func (h *handler) ask(j *job, c *check) {
 func (s *checks) join(j *job, c *check) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.joined >= maxJoined {
+		return false
+	}
 	if f := s.under[c.key]; f != nil {
-		if len(f.jobs) >= maxJoined {
-			return false
-		}
 		f.jobs = append(f.jobs, j)
+		s.joined++
 		return true
 	}
 	f := &flight{check: c, jobs: []*job{j}}
@@ -198,7 +201,16 @@ func (s *checks) join(j *job, c *check) bool {
 		s.under = map[[sha256.Size]byte]*flight{}
 	}
 	s.under[c.key] = f
+	s.joined++
 	return true
+}
+
+// late says that everybody has been answered who waits for a flight.
+func (s *checks) late(f *flight) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	return !slices.ContainsFunc(f.jobs, func(j *job) bool { return now.Before(j.deadline) })
 }
 
 // land takes a flight from those under way: nobody joins it any more.
@@ -206,6 +218,7 @@ func (s *checks) land(f *flight) []*job {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.under, f.key)
+	s.joined -= len(f.jobs)
 	return f.jobs
 }
 
@@ -247,8 +260,15 @@ func (h *handler) work(ctx context.Context, s *checks) {
 	}
 }
 
-// fly makes a check, and lets everybody go on who waits for it.
+// fly makes a check, and lets everybody go on who waits for it. One that nobody waits for
+// any more is not begun.
 func (h *handler) fly(ctx context.Context, s *checks, f *flight) {
+	if s.late(f) {
+		for _, j := range s.land(f) {
+			h.slow.refuse(j, reasonBusy)
+		}
+		return
+	}
 	got, why := found{}, reasonInternal
 	defer func() {
 		if v := recover(); v != nil {

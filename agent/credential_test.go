@@ -134,7 +134,7 @@ func (f *folk) Begin(context.Context, string, netip.Addr, time.Time) (func(crede
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.limit > 0 && f.failed >= f.limit {
-		return nil, credential.ErrWait
+		return nil, &credential.WaitError{For: time.Minute}
 	}
 	f.failed++
 	return func(o credential.Outcome) {

@@ -43,7 +43,7 @@ func (h *handler) keepNotes(ctx context.Context) {
 		within, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
 		if err := h.Credentials.Journal.AddEvent(within, e); err != nil {
-			h.slow.report(err)
+			h.slow.report("note for the journal", err)
 		}
 	}
 	for {

@@ -78,7 +78,6 @@ func (s *slow) ask(q *question, domain string, r *spop.Reply) {
 	select {
 	case s.jobs <- j:
 	default:
-		j.timer.Stop()
 		s.refuse(j, reasonBusy)
 	}
 }
@@ -119,7 +118,7 @@ func (s *slow) work(ctx context.Context, j *job) {
 	defer cancel()
 	e, result, err := s.handler.Sessions.Load(ctx, j.token, j.domain)
 	if err != nil {
-		s.report(err)
+		s.report("session", err)
 		s.refuse(j, reasonStore)
 		return
 	}
@@ -131,11 +130,12 @@ func (s *slow) work(ctx context.Context, j *job) {
 	}
 }
 
-// report logs an error of the store, once a second: it comes with every request.
-func (s *slow) report(err error) {
+// report logs an error of the store or a directory, once a second: it comes with every
+// request.
+func (s *slow) report(what string, err error) {
 	now := time.Now().Unix()
 	if last := s.logged.Load(); now != last && s.logged.CompareAndSwap(last, now) {
-		s.handler.log.Error("session look-up", "error", err)
+		s.handler.log.Error("look-up failed", "what", what, "error", err)
 	}
 }
 

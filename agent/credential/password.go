@@ -6,19 +6,24 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"hash"
 	"net/netip"
 	"sync"
 	"time"
 )
 
-// What callers of Verify tell apart. Every other error says that it cannot be told.
-var (
-	// ErrWrong is the answer for an unknown name and a wrong password alike.
-	ErrWrong = errors.New("wrong name or password")
-	// ErrWait says that there were too many failures: nothing was looked at.
-	ErrWait = errors.New("too many failures")
-)
+// ErrWrong is the answer for an unknown name and a wrong password alike. Every other error
+// of Verify but a *WaitError says that it cannot be told.
+var ErrWrong = errors.New("wrong name or password")
+
+// WaitError says that there were too many failures: nothing was looked at.
+type WaitError struct {
+	For time.Duration // how long to wait
+}
+
+// Error says how long to wait.
+func (e *WaitError) Error() string { return fmt.Sprintf("too many failures; wait %v", e.For) }
 
 // How long a pair that was right counts without a hash, and for how long after that it
 // is not counted as a guess.
@@ -27,8 +32,11 @@ const (
 	trusty = 12 * time.Hour
 )
 
-// maxPairs bounds the pairs that are remembered, at about 250 bytes each.
-const maxPairs = 4096
+// Bounds of what is remembered: pairs, at about 250 bytes each, and who has to wait, at 60.
+const (
+	maxPairs   = 4096
+	maxWaiting = 1 << 16
+)
 
 // hashTimeout bounds one check, waiting for its turn included. It outlives the request
 // that asked: the next one finds what came of it.
@@ -50,9 +58,9 @@ type Directory interface {
 
 // Guesses bounds guessing.
 type Guesses interface {
-	// Begin counts an attempt before it is made. Its error is ErrWait when there were too
-	// many failures; with every other one nothing may be attempted either. settle must be
-	// called once with what came of it.
+	// Begin counts an attempt before it is made. Its error is a *WaitError when there were
+	// too many failures; with every other one nothing may be attempted either. settle must
+	// be called once with what came of it.
 	Begin(ctx context.Context, user string, addr netip.Addr, now time.Time) (settle func(Outcome), err error)
 }
 
@@ -66,8 +74,11 @@ const (
 	Right
 )
 
-// Pair names a name with a password: an HMAC under a key that this process made when it
-// started. The password cannot be found from it.
+// Pair names a name with a password, from one address: an HMAC under a key that this
+// process made when it started. The password cannot be found from it.
+//
+// The address is a part of it, so that whoever guesses from elsewhere cannot learn from
+// what is remembered which guess is right: from there every pair is new, and counted.
 type Pair [sha256.Size]byte
 
 // Passwords checks names with passwords, at the price of one hash a minute for a pair
@@ -78,10 +89,11 @@ type Passwords struct {
 	Guesses   Guesses          // nil: nothing is counted
 	Now       func() time.Time // nil means time.Now
 
-	once  sync.Once
-	macs  sync.Pool
-	mu    sync.Mutex
-	pairs map[Pair]*remembered
+	once    sync.Once
+	macs    sync.Pool
+	mu      sync.Mutex
+	pairs   map[Pair]*remembered
+	waiting map[Pair]time.Time // who must wait, by name and address, until when
 }
 
 // remembered is a pair that was right.
@@ -92,8 +104,8 @@ type remembered struct {
 	checked time.Time
 }
 
-// PairOf names a pair.
-func (p *Passwords) PairOf(name, password []byte) Pair {
+// PairOf names a pair from an address: IPv6 by /64, for that is what one line gets.
+func (p *Passwords) PairOf(name, password []byte, addr netip.Addr) Pair {
 	p.once.Do(func() {
 		key := make([]byte, 32)
 		rand.Read(key) // never returns an error, crypto/rand
@@ -101,7 +113,14 @@ func (p *Passwords) PairOf(name, password []byte) Pair {
 	})
 	s := p.macs.Get().(*macState)
 	defer p.macs.Put(s)
-	s.head = [2]byte{byte(len(name) >> 8), byte(len(name))}
+	s.head = [18]byte{byte(len(name) >> 8), byte(len(name))}
+	if addr.IsValid() {
+		from := addr.As16() // IPv4 as IPv6 maps it
+		if addr.Is6() && !addr.Is4In6() {
+			clear(from[8:])
+		}
+		copy(s.head[2:], from[:])
+	}
 	s.mac.Reset()
 	for _, part := range [...][]byte{s.head[:], name, password} {
 		_, _ = s.mac.Write(part) // a hash takes everything
@@ -112,8 +131,39 @@ func (p *Passwords) PairOf(name, password []byte) Pair {
 // macState is what naming one pair needs, kept to allocate nothing.
 type macState struct {
 	mac  hash.Hash
-	head [2]byte
+	head [18]byte
 	sum  [sha256.Size]byte
+}
+
+// Waiting says that guesses at a name from an address were too many lately: then nothing
+// is looked at, be it remembered, so that the right one cannot be told from the others.
+func (p *Passwords) Waiting(name []byte, addr netip.Addr, now time.Time) bool {
+	who := p.PairOf(name, nil, addr) // no pair has an empty password
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	until, ok := p.waiting[who]
+	if ok && !now.Before(until) {
+		delete(p.waiting, who)
+		return false
+	}
+	return ok
+}
+
+// wait has a name from an address wait.
+func (p *Passwords) wait(name []byte, addr netip.Addr, until time.Time) {
+	who := p.PairOf(name, nil, addr)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.waiting == nil {
+		p.waiting = map[Pair]time.Time{}
+	}
+	if len(p.waiting) >= maxWaiting {
+		for k := range p.waiting { // any: to push one out takes as many as there are
+			delete(p.waiting, k)
+			break
+		}
+	}
+	p.waiting[who] = until
 }
 
 // Recall returns the user whose pair that is, when it was right within the last minute
@@ -151,13 +201,16 @@ func (p *Passwords) standing(pair Pair, now time.Time) *remembered {
 
 // Verify checks a pair that Recall does not know. It counts as a guess at the user and
 // from the address, unless the very same pair was right lately: a program that polls is
-// not shut out by somebody else's guesses. On ErrWrong user is the one that failures of
+// not shut out by somebody's guesses from elsewhere. On ErrWrong user is the one that failures of
 // name count for.
 func (p *Passwords) Verify(ctx context.Context, name, password string, addr netip.Addr) (user string, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), hashTimeout)
 	defer cancel()
-	pair := p.PairOf([]byte(name), []byte(password))
+	pair := p.PairOf([]byte(name), []byte(password), addr)
 	now := p.now()
+	if p.Waiting([]byte(name), addr, now) {
+		return "", &WaitError{For: time.Second}
+	}
 	p.mu.Lock()
 	known := p.standing(pair, now) != nil
 	p.mu.Unlock()
@@ -171,6 +224,9 @@ func (p *Passwords) Verify(ctx context.Context, name, password string, addr neti
 	settle := func(Outcome) {}
 	if p.Guesses != nil && !known {
 		if settle, err = p.Guesses.Begin(ctx, as, addr, now); err != nil {
+			if wait := new(WaitError); errors.As(err, &wait) {
+				p.wait([]byte(name), addr, now.Add(wait.For))
+			}
 			return as, err
 		}
 	}

@@ -86,7 +86,7 @@ func (g *guesses) Begin(_ context.Context, user string, addr netip.Addr, _ time.
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.full {
-		return nil, ErrWait
+		return nil, &WaitError{For: time.Minute}
 	}
 	at := len(g.log)
 	g.log = append(g.log, user+" begun")
@@ -97,11 +97,14 @@ func (g *guesses) Begin(_ context.Context, user string, addr netip.Addr, _ time.
 	}, nil
 }
 
+// waits says that somebody has to wait.
+func waits(err error) bool { return errors.As(err, new(*WaitError)) }
+
 var addr = netip.MustParseAddr("192.0.2.7")
 
 func at(t *testing.T, p *Passwords, name, password string, now time.Time) (string, bool) {
 	t.Helper()
-	return p.Recall(p.PairOf([]byte(name), []byte(password)), now)
+	return p.Recall(p.PairOf([]byte(name), []byte(password), addr), now)
 }
 
 func TestAPairIsRememberedForAMinute(t *testing.T) {
@@ -231,7 +234,8 @@ func TestThreat43LockedOutByOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	g.full = true
-	if _, err := p.Verify(t.Context(), "alice", "guess", addr); !errors.Is(err, ErrWait) || d.hashes != 1 {
+	elsewhere := netip.MustParseAddr("198.51.100.1")
+	if _, err := p.Verify(t.Context(), "alice", "guess", elsewhere); !waits(err) || d.hashes != 1 {
 		t.Errorf("a guess: %v, %d hashes", err, d.hashes)
 	}
 	c.pass(2 * time.Minute)
@@ -239,7 +243,7 @@ func TestThreat43LockedOutByOthers(t *testing.T) {
 		t.Errorf("the program is shut out: %v", err)
 	}
 	c.pass(trusty)
-	if _, err := p.Verify(t.Context(), "alice", "right", addr); !errors.Is(err, ErrWait) {
+	if _, err := p.Verify(t.Context(), "alice", "right", addr); !waits(err) {
 		t.Errorf("after %v: %v", trusty, err)
 	}
 }
@@ -269,8 +273,8 @@ func TestThreat36OldPasswordIsAGuess(t *testing.T) {
 // its parts.
 func TestPairsSayNothing(t *testing.T) {
 	p, q := &Passwords{}, &Passwords{}
-	a, b := p.PairOf([]byte("alice"), []byte("secret")), q.PairOf([]byte("alice"), []byte("secret"))
-	if a == b || a != p.PairOf([]byte("alice"), []byte("secret")) || a == (Pair{}) {
+	a, b := p.PairOf([]byte("alice"), []byte("secret"), addr), q.PairOf([]byte("alice"), []byte("secret"), addr)
+	if a == b || a != p.PairOf([]byte("alice"), []byte("secret"), addr) || a == (Pair{}) {
 		t.Error("the name of a pair is not under a key of the process")
 	}
 }
@@ -299,5 +303,76 @@ func TestVerifyOutlivesWhoeverAsked(t *testing.T) {
 	}
 	if _, ok := at(t, p, "alice", "right", start); !ok {
 		t.Error("what was found out is not remembered")
+	}
+}
+
+// TestThreat36WhatIsRememberedTellsNothing: while somebody has to wait, the right password
+// is answered like the wrong ones, although it is remembered for another program.
+func TestThreat36WhatIsRememberedTellsNothing(t *testing.T) {
+	d, g, c := newPeople(), &guesses{}, &clock{at: start}
+	p := &Passwords{Directory: d, Guesses: g, Now: c.now}
+	if _, err := p.Verify(t.Context(), "alice", "right", addr); err != nil {
+		t.Fatal(err)
+	}
+	g.full = true
+	for _, from := range []string{"198.51.100.1", "2001:db8::1", "192.0.2.7"} {
+		other := netip.MustParseAddr(from)
+		if p.Waiting([]byte("alice"), other, c.now()) {
+			t.Errorf("%s waits before a guess", from)
+		}
+		if _, err := p.Verify(t.Context(), "alice", "guess", other); !waits(err) {
+			t.Fatalf("a guess from %s: %v", from, err)
+		}
+		if !p.Waiting([]byte("alice"), other, c.now()) || p.Waiting([]byte("bob"), other, c.now()) {
+			t.Errorf("who guesses from %s does not wait, or others do", from)
+		}
+		if _, err := p.Verify(t.Context(), "alice", "right", other); !waits(err) {
+			t.Errorf("the right one from %s: %v", from, err)
+		}
+		if other != addr {
+			if _, ok := p.Recall(p.PairOf([]byte("alice"), []byte("right"), other), c.now()); ok {
+				t.Errorf("the right one is remembered for %s", from)
+			}
+		}
+	}
+	if p.Waiting([]byte("alice"), addr, c.now().Add(time.Minute)) {
+		t.Error("waits longer than was said")
+	}
+	if d.hashes != 1 {
+		t.Errorf("%d hashes", d.hashes)
+	}
+}
+
+func TestAddressesOfPairs(t *testing.T) {
+	p := &Passwords{}
+	of := func(a string) Pair {
+		addr, _ := netip.ParseAddr(a)
+		return p.PairOf([]byte("alice"), []byte("secret"), addr)
+	}
+	for _, tt := range []struct {
+		a, b string
+		same bool
+	}{
+		{"192.0.2.7", "192.0.2.7", true},
+		{"192.0.2.7", "::ffff:192.0.2.7", true},
+		{"192.0.2.7", "192.0.2.8", false},
+		{"2001:db8::1", "2001:db8::ffff:1", true},
+		{"2001:db8::1", "2001:db8:0:1::1", false},
+		{"192.0.2.7", "", false},
+		{"", "", true},
+	} {
+		if same := of(tt.a) == of(tt.b); same != tt.same {
+			t.Errorf("%q and %q: the same %v", tt.a, tt.b, same)
+		}
+	}
+}
+
+func TestWaitingIsBounded(t *testing.T) {
+	p := &Passwords{}
+	for i := range maxWaiting + 10 {
+		p.wait([]byte(fmt.Sprint(i)), addr, start)
+	}
+	if n := len(p.waiting); n != maxWaiting {
+		t.Errorf("%d wait, want %d", n, maxWaiting)
 	}
 }

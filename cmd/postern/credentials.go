@@ -52,11 +52,11 @@ func (c checker) Authenticate(ctx context.Context, name, password string) (strin
 // that signs in every minute would forgive those of somebody else.
 func (c checker) Begin(ctx context.Context, user string, addr netip.Addr, now time.Time) (func(credential.Outcome), error) {
 	if c.guesses.Check(user, addr, now) != nil {
-		return nil, credential.ErrWait
+		return nil, &credential.WaitError{For: time.Minute}
 	}
 	try, err := c.guesses.Begin(ctx, now, regulation.User(regulation.Basic, user), regulation.Address(regulation.Basic, addr))
 	if wait := new(regulation.WaitError); errors.As(err, &wait) {
-		return nil, credential.ErrWait
+		return nil, &credential.WaitError{For: wait.For}
 	}
 	if err != nil {
 		return nil, err
