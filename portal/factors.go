@@ -141,7 +141,8 @@ func (s *site) takeRemove(v *visit) error {
 	s.log().Info("factor removed", "rid", v.id, "addr", v.addr.String(), "user", v.session.User, "session", v.session.ID, "factor", kind, "device", d.ID)
 	s.note(v, journal.Event{Kind: journal.FactorRemoved, User: v.session.User, Factor: kind, Detail: d.Name})
 	s.letterFactorRemoved(v, d)
-	_, ending := s.endOthers(v)
+	ended, ending := s.endOthers(v)
+	s.noteEnded(v, ended)
 	if err = errors.Join(err, ending); err != nil {
 		return errors.Join(errNoSessions, err)
 	}

@@ -86,6 +86,7 @@ func (s *site) takeReset(v *visit) error {
 		if _, err := s.Sessions.Revoke(ctx, session.Filter{ID: v.session.ID}); err != nil {
 			return errors.Join(errNoSessions, err)
 		}
+		s.note(v, journal.Event{Kind: journal.SignOut, User: v.session.User})
 	}
 	v.expire(s.Cookie.Cookie)
 	setCookie(v.c, cookieBounce, "", "", "/", -1)
