@@ -4,7 +4,8 @@
 #
 #   testdata/slapd.sh
 #
-# A slapd that the machine has already will do. Else the package and those it needs and the
+# A slapd that the machine has already will do, unless AppArmor keeps it from the folders
+# of the tests. Else the package and those it needs and the
 # machine lacks are downloaded from the machine's own apt sources, which apt verifies, and
 # unpacked into <cache>/slapd/root; <cache>/slapd/slapd is a wrapper that starts the program
 # with these libraries. <cache> is ${POSTERN_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/postern}.
@@ -19,7 +20,13 @@ die() { say "$@"; exit 1; }
 # works says whether a program is a slapd that starts.
 works() { [ -x "$1" ] && "$1" -VV 2>&1 | grep -q OpenLDAP; }
 
-if [ -z "${POSTERN_SLAPD_OWN:-}" ]; then
+# confined says whether the machine's own slapd may read and write its own folders alone.
+confined() {
+	[ -n "${POSTERN_SLAPD_OWN:-}" ] && return 0
+	[ "$(cat /sys/module/apparmor/parameters/enabled 2>/dev/null)" = Y ] && [ -e /etc/apparmor.d/usr.sbin.slapd ]
+}
+
+if ! confined; then
 	for program in /usr/sbin/slapd /usr/lib/openldap/slapd; do
 		if works "$program"; then exit 0; fi
 	done

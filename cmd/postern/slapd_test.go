@@ -99,7 +99,7 @@ func slapdPrograms() (program, schemas, modules string) {
 	}
 	own := filepath.Join(cache, "slapd")
 	for _, at := range []struct{ program, root string }{
-		{"/usr/sbin/slapd", ""}, {"/usr/lib/openldap/slapd", ""}, {filepath.Join(own, "slapd"), filepath.Join(own, "root")},
+		{filepath.Join(own, "slapd"), filepath.Join(own, "root")}, {"/usr/sbin/slapd", ""}, {"/usr/lib/openldap/slapd", ""},
 	} {
 		if _, err := os.Stat(at.program); err == nil {
 			return at.program, at.root + "/etc/ldap/schema", at.root + "/usr/lib/ldap"

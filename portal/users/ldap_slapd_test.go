@@ -58,11 +58,8 @@ func programs(t *testing.T) (slapd, schemas, modules string) {
 	}
 	own := filepath.Join(cache, "slapd")
 	for _, at := range []struct{ program, root string }{
-		{"/usr/sbin/slapd", ""}, {"/usr/lib/openldap/slapd", ""}, {filepath.Join(own, "slapd"), filepath.Join(own, "root")},
+		{filepath.Join(own, "slapd"), filepath.Join(own, "root")}, {"/usr/sbin/slapd", ""}, {"/usr/lib/openldap/slapd", ""},
 	} {
-		if at.root == "" && os.Getenv("POSTERN_SLAPD_OWN") != "" {
-			continue // as testdata/slapd.sh does
-		}
 		if _, err := os.Stat(at.program); err == nil {
 			return at.program, at.root + "/etc/ldap/schema", at.root + "/usr/lib/ldap"
 		}
