@@ -199,7 +199,10 @@ func (m *Main) portal() *portal.Server {
 	s := &portal.Server{
 		Config: m.Config.Portal, Cookie: m.Config.Session, Rules: m.rules.Load, Domains: m.Config.Domains,
 		Users: m.users, Sessions: m.table, Factors: m.factors, Guesses: m.guesses, Journal: m.journal,
-		Password: m.users, Strength: m.Config.Passwords, Key: m.keys.csrf, Log: m.Log,
+		Strength: m.Config.Passwords, Key: m.keys.csrf, Log: m.Log,
+	}
+	if m.Config.Users.Writable() {
+		s.Password = m.users
 	}
 	if m.outbox != nil {
 		s.Letters = m.outbox

@@ -415,6 +415,40 @@ func TestConfigNames(t *testing.T) {
 	}
 }
 
+func TestWritable(t *testing.T) {
+	account := LDAPServer{User: "cn=postern", Password: "x"}
+	for _, tt := range []struct {
+		about string
+		c     Config
+		want  bool
+	}{
+		{"a file", Config{{File: "a"}}, true},
+		{"a directory", Config{{LDAP: &LDAPConfig{LDAPServer: account}}}, true},
+		{"a directory that is only read", Config{{LDAP: &LDAPConfig{LDAPServer: account, PasswordChange: "off"}}}, false},
+		{"a directory that is read by nobody in particular", Config{{LDAP: &LDAPConfig{}}}, false},
+		{"one that is only read, and a file", Config{{LDAP: &LDAPConfig{PasswordChange: "off"}}, {File: "a"}}, true},
+	} {
+		if got := tt.c.Writable(); got != tt.want {
+			t.Errorf("%s: %v", tt.about, got)
+		}
+	}
+}
+
+func TestGraceOfSeveral(t *testing.T) {
+	for _, tt := range []struct {
+		c    Config
+		want time.Duration
+	}{
+		{Config{{File: "a"}}, 0},
+		{Config{{LDAP: &LDAPConfig{}}}, time.Hour},
+		{Config{{LDAP: &LDAPConfig{Grace: time.Minute}}, {File: "a"}, {LDAP: &LDAPConfig{Grace: 3 * time.Minute}}}, 3 * time.Minute},
+	} {
+		if got := tt.c.Grace(); got != tt.want {
+			t.Errorf("%v, want %v", got, tt.want)
+		}
+	}
+}
+
 func TestConfigFaults(t *testing.T) {
 	for _, tt := range []struct {
 		about string

@@ -3,6 +3,7 @@ package users
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -50,6 +51,13 @@ func (c Config) Grace() time.Duration {
 		}
 	}
 	return grace
+}
+
+// Writable says whether somebody's password can be set from here.
+func (c Config) Writable() bool {
+	return slices.ContainsFunc(c, func(s Source) bool {
+		return s.LDAP == nil || s.LDAP.PasswordChange != changeOff && s.LDAP.User != ""
+	})
 }
 
 // Validate returns every fault at once, each under its key.

@@ -106,6 +106,9 @@ func (d *document) structure(n *yaml.Node, v reflect.Value, path string) {
 		switch {
 		case key.Kind != yaml.ScalarNode || key.ShortTag() == "!!merge": // index has reported it
 		case !known:
+			if index[Nearest(key.Value, keys)].Tag.Get("secret") != "" {
+				d.hide(n.Content[i+1])
+			}
 			d.fault(key, join(path, key.Value), "unknown key", didYouMean(key.Value, keys))
 		case !seen[key.Value]: // index has reported the second one
 			d.value(n.Content[i+1], v.FieldByIndex(f.Index), join(path, key.Value), f.Tag)
@@ -230,11 +233,10 @@ func kind(n *yaml.Node) string {
 // secretValue replaces {file: path} by what stands in the file, and keeps the lines of
 // a secret out of faults. nil means that a fault was noted.
 func (d *document) secretValue(n *yaml.Node, path string) *yaml.Node {
-	d.secret[n.Line] = true
 	if n.Kind != yaml.MappingNode {
+		d.hide(n)
 		return n
 	}
-	d.secret[n.Line] = false
 	if len(n.Content) != 2 || n.Content[0].Value != "file" || n.Content[1].Kind != yaml.ScalarNode {
 		d.fault(n, path, "must be text or {file: /path}", "")
 		return nil
@@ -255,7 +257,7 @@ func (d *document) secretValue(n *yaml.Node, path string) *yaml.Node {
 func (d *document) readSecret(n *yaml.Node, s *Secret, path string) {
 	*s = Secret{}
 	if n.Kind == yaml.ScalarNode {
-		d.secret[n.Line] = true
+		d.hide(n)
 		s.Value = n.Value
 		return
 	}

@@ -32,16 +32,16 @@ type document struct {
 	lines  []string
 	lookup func(string) (string, bool)
 	places map[string]place
-	secret map[int]bool // lines that hold a secret and are not shown
-	nodes  int          // visited so far
-	depth  int          // of the node being visited
+	secret map[int]int // lines that hold a secret → the column from which they are not shown
+	nodes  int         // visited so far
+	depth  int         // of the node being visited
 	faults []Fault
 }
 
 // read parses data and decodes it into c, and says whether it is YAML that can be looked
 // at any further; what is wrong goes to d.faults.
 func (d *document) read(data []byte, c *Config) bool {
-	d.places, d.secret = map[string]place{}, map[int]bool{}
+	d.places, d.secret = map[string]place{}, map[int]int{}
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	var root yaml.Node
 	if err := dec.Decode(&root); errors.Is(err, io.EOF) {
@@ -185,12 +185,33 @@ func (d *document) fault(n *yaml.Node, path, message, hint string) {
 	if n != nil && n.Line > 0 && n.Line <= len(d.lines) {
 		f.Line, f.Column, f.Source = n.Line, n.Column, strings.TrimRight(d.lines[n.Line-1], "\r")
 		f.Width = d.width(n)
-		if d.secret[n.Line] {
-			f.Source = string([]rune(f.Source)[:n.Column-1]) + "(not shown)"
-			f.Width = len("(not shown)")
-		}
 	}
 	d.faults = append(d.faults, f)
+}
+
+// hide keeps a value out of the lines that faults show.
+func (d *document) hide(n *yaml.Node) {
+	if at, known := d.secret[n.Line]; !known || n.Column < at {
+		d.secret[n.Line] = n.Column
+	}
+}
+
+// mask takes the secrets out of the line of a fault. It is done last: a secret may stand
+// behind what was found first.
+func (d *document) mask(f *Fault) {
+	at, known := d.secret[f.Line]
+	line := []rune(f.Source)
+	if !known || at < 1 || at-1 > len(line) {
+		return
+	}
+	const instead = "(not shown)"
+	f.Source = string(line[:at-1]) + instead
+	switch {
+	case f.Column == at:
+		f.Width = len(instead)
+	case f.Column > at:
+		f.Width = 1
+	}
 }
 
 // width is how many characters of its line a node takes; 1 when that is not plain to see.

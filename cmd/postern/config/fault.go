@@ -70,6 +70,9 @@ func (f Faults) Error() string {
 }
 
 func (d *document) sorted() Faults {
+	for i := range d.faults {
+		d.mask(&d.faults[i])
+	}
 	slices.SortStableFunc(d.faults, func(a, b Fault) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})

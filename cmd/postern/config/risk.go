@@ -49,6 +49,7 @@ func (c *Config) Risks() []error {
 		add("regulation.requests: one address may keep the portal busy; only failures are counted")
 	}
 	errs = append(errs, c.certificateRisks()...)
+	errs = append(errs, c.usersRisks()...)
 	if c.Session.Lifetime > 7*24*time.Hour {
 		add("session.lifetime: %v is long for a session that is not remembered", c.Session.Lifetime)
 	}

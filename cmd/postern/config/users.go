@@ -62,3 +62,22 @@ func (c *Config) resolveUsers(dir string) {
 
 // UsersKey is the key path of the i-th source of users, as the file has it.
 func (c *Config) UsersKey(i int) string { return c.doc.written(fmt.Sprintf("users[%d]", i)) }
+
+// usersRisks are what is risky in where people are.
+func (c *Config) usersRisks() []error {
+	var errs []error
+	for i, s := range c.Users {
+		l := s.LDAP
+		if l == nil {
+			continue
+		}
+		at := c.UsersKey(i) + ".ldap"
+		if l.Plaintext {
+			errs = append(errs, fmt.Errorf("%s.plaintext: passwords cross the network unencrypted; whoever is between here and the directory reads them", at))
+		}
+		if l.TLS.SkipVerify {
+			errs = append(errs, fmt.Errorf("%s.tls.skip_verify: whoever is between here and the directory can be the directory; name its authority in tls.ca", at))
+		}
+	}
+	return errs
+}
