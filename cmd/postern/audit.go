@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -192,6 +194,9 @@ func (t terminal) auditList(form string, list []journal.Record) error {
 	return nil
 }
 
+// errStopped says that what was followed has ended.
+var errStopped = errors.New("postern has stopped")
+
 // auditFollow shows events as they come, until ctx ends or the daemon stops.
 func (t terminal) auditFollow(ctx context.Context, cfg *config.Config, form string, f journal.Filter, seen []journal.Record) error {
 	f.Oldest, f.Limit = true, 0
@@ -203,6 +208,9 @@ func (t terminal) auditFollow(ctx context.Context, cfg *config.Config, form stri
 		if err := (daemon{cfg.Control}).call(ctx, "/journal/list", auditQuestion{Filter: f, Wait: true}, &list); err != nil {
 			if ctx.Err() != nil {
 				return nil
+			}
+			if errors.Is(err, errNoDaemon) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) {
+				return errStopped
 			}
 			return err
 		}

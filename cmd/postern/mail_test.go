@@ -17,7 +17,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"postern/cmd/postern/config"
 	"postern/portal/factor"
