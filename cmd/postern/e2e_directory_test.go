@@ -33,14 +33,33 @@ func (w *world) try(t testing.TB, user, password string) haproxytest.Reply {
 	t.Helper()
 	c := w.browser(t)
 	page := haproxytest.Do(t, c, "GET", "https://auth.example.com/", http.Header{"Accept": {"text/html"}}, "")
-	form := url.Values{"username": {user}, "password": {password}}
+	return w.post(t, c, page, "/", url.Values{"username": {user}, "password": {password}})
+}
+
+// post sends a form of the portal's with its hidden fields.
+func (w *world) post(t testing.TB, c *http.Client, page haproxytest.Reply, path string, form url.Values) haproxytest.Reply {
+	t.Helper()
 	for _, m := range hidden.FindAllStringSubmatch(page.Body, -1) {
 		if !form.Has(m[1]) {
 			form.Set(m[1], html.UnescapeString(m[2]))
 		}
 	}
 	header := http.Header{"Content-Type": {"application/x-www-form-urlencoded"}, "Origin": {"https://auth.example.com"}, "Accept-Language": {"en"}}
-	return haproxytest.Do(t, c, "POST", "https://auth.example.com/", header, form.Encode())
+	return haproxytest.Do(t, c, "POST", "https://auth.example.com"+path, header, form.Encode())
+}
+
+// sessionWith signs a user in with a password of his own, and returns the token.
+func (w *world) sessionWith(t testing.TB, user, password string) (token string) {
+	t.Helper()
+	for _, c := range (&http.Response{Header: w.try(t, user, password).Header}).Cookies() {
+		if c.Name == "__Secure-postern" {
+			token = c.Value
+		}
+	}
+	if token == "" {
+		t.Fatalf("%s is not signed in", user)
+	}
+	return token
 }
 
 // TestE2EDirectory: people of a directory sign in; a group that is taken away there turns
@@ -63,6 +82,23 @@ func TestE2EDirectory(t *testing.T) {
 			expect(t, "the directory's alice", w.try(t, "another.alice@example.com", "looking glass"), 401)
 			expect(t, "with the directory's password", w.try(t, "alice", "looking glass"), 401)
 			expect(t, "the file's alice", w.try(t, "alice", password), 303)
+		})
+
+		t.Run("a password is changed in the directory", func(t *testing.T) {
+			const another = "seven odd lanterns hum"
+			c := w.browser(t)
+			c.Jar.SetCookies(&url.URL{Scheme: "https", Host: "auth.example.com"}, []*http.Cookie{{Name: "__Secure-postern", Value: w.session(t, "dora"), Secure: true}})
+			page := haproxytest.Do(t, c, "GET", "https://auth.example.com/settings/password", http.Header{"Accept": {"text/html"}}, "")
+			expect(t, "the page", page, 200)
+			done := w.post(t, c, page, "/settings/password", url.Values{"password": {password}, "new": {another}})
+			expect(t, "the change", done, 200)
+			if !strings.Contains(done.Body, "Your password is changed") {
+				t.Errorf("the page says\n%s", done.Body)
+			}
+			expect(t, "the new one", w.try(t, "dora", another), 303)
+			expect(t, "the old one", w.try(t, "dora", password), 401)
+			expect(t, "who was signed in", w.get(t, dora, app), 302)
+			dora = w.sessionWith(t, "dora", another)
 		})
 
 		t.Run("a group taken away, a user deleted", func(t *testing.T) {
@@ -104,8 +140,9 @@ func TestE2EDirectory(t *testing.T) {
 // TestE2EHugeAndBinaryNames: what is typed is bounded before anybody is asked about it.
 func TestE2EHugeAndBinaryNames(t *testing.T) {
 	s := startSlapd(t)
-	eachWorld(t, worldOptions{one: true, config: directoryConfig(s, "")}, func(t *testing.T, w *world) {
+	eachWorld(t, worldOptions{one: true, config: directoryConfig(s, "      password_change: off\n")}, func(t *testing.T, w *world) {
 		lewis := w.session(t, "lewis")
+		expect(t, "no page sets passwords of a directory that is only read", w.get(t, lewis, "https://auth.example.com/settings/password"), 404)
 		for _, tt := range []struct {
 			about, name, password string
 			want                  []int
