@@ -93,8 +93,9 @@ const (
 func (m *Main) pruneJournal(ctx context.Context) error {
 	tick := time.NewTicker(pruneLook)
 	defer tick.Stop()
+	own := m.journal // when it was pruned last is nobody else's to read
 	for {
-		n, err := m.journal.prune(ctx, m.Config.Journal, time.Now())
+		n, err := own.prune(ctx, m.Config.Journal, time.Now())
 		switch {
 		case err != nil && ctx.Err() == nil:
 			m.Log.Error("journal not pruned", "error", err.Error())
