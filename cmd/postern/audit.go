@@ -247,7 +247,7 @@ func (t terminal) auditVerify(c *cli.Context, path string) error {
 	var r journal.Report
 	err = daemon{cfg.Control}.call(c.Context, "/journal/verify", nil, &r)
 	if errors.Is(err, errNoDaemon) {
-		err = withRecord(c.Context, cfg, func(rec record) (err error) {
+		err = withRecord(c.Context, cfg, func(rec *record) (err error) {
 			r, err = rec.Verify(c.Context)
 			return err
 		})

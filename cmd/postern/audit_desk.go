@@ -23,7 +23,7 @@ const auditWait = 10 * time.Second
 var errOnlyAdmin = errors.New("a command tells of itself only")
 
 // handle answers for the daemon's journal until ctx ends.
-func (r record) handle(ctx context.Context, mux *http.ServeMux) {
+func (r *record) handle(ctx context.Context, mux *http.ServeMux) {
 	mux.HandleFunc("POST /journal/add", func(w http.ResponseWriter, q *http.Request) {
 		e, err := ask[journal.Event](q)
 		if err == nil && (e.Kind != journal.Admin || e.By != "" || !e.At.IsZero()) {
@@ -50,7 +50,7 @@ func (r record) handle(ctx context.Context, mux *http.ServeMux) {
 }
 
 // list lists, and waits where that is asked.
-func (r record) list(ctx context.Context, stopped <-chan struct{}, q auditQuestion) ([]journal.Record, error) {
+func (r *record) list(ctx context.Context, stopped <-chan struct{}, q auditQuestion) ([]journal.Record, error) {
 	enough := time.NewTimer(auditWait)
 	defer enough.Stop()
 	for {
@@ -74,7 +74,7 @@ func (r record) list(ctx context.Context, stopped <-chan struct{}, q auditQuesti
 // storedAudit lists from the store of a postern that does not run. Where nothing has been
 // kept, nothing has happened.
 func storedAudit(ctx context.Context, cfg *config.Config, f journal.Filter) (list []journal.Record, err error) {
-	err = withRecord(ctx, cfg, func(r record) (err error) {
+	err = withRecord(ctx, cfg, func(r *record) (err error) {
 		list, err = r.Ledger.ListRecords(ctx, f)
 		return err
 	})

@@ -31,7 +31,7 @@ const auditMode = 0o640
 
 // openRecord opens the journal of m, whose store and keys are there.
 func (m *Main) openRecord() error {
-	m.journal = record{
+	m.journal = &record{
 		Stream: &journal.Stream{Ledger: m.store, Key: m.keys.journal, Log: m.Log}, loaded: m.Config, started: time.Now(),
 		decisions: agent.NewDecisions(slog.New(always{m.Log.Handler()})),
 	}

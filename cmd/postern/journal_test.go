@@ -19,7 +19,7 @@ import (
 )
 
 // openTestRecord is a journal on a store of its own.
-func openTestRecord(t *testing.T) record {
+func openTestRecord(t *testing.T) *record {
 	t.Helper()
 	s, err := store.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "postern.db"))
 	if err != nil {
@@ -29,7 +29,7 @@ func openTestRecord(t *testing.T) record {
 	return localRecord(s, keys{journal: []byte("a key of the test")})
 }
 
-func addEvents(t *testing.T, r record, from time.Time, n int) {
+func addEvents(t *testing.T, r *record, from time.Time, n int) {
 	t.Helper()
 	all := make([]journal.Event, n)
 	for i := range all {
@@ -85,7 +85,7 @@ func TestOldEventsAreRemoved(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	err = withRecord(t.Context(), cfg, func(r record) error {
+	err = withRecord(t.Context(), cfg, func(r *record) error {
 		for _, age := range []time.Duration{1000 * time.Hour, 49 * time.Hour, 47 * time.Hour} {
 			if err := r.AddEvent(t.Context(), journal.Event{At: time.Now().Add(-age), Kind: journal.SignIn, User: "bob"}); err != nil {
 				return err
@@ -254,6 +254,32 @@ func TestThreat68JournalTakesCommandsOnly(t *testing.T) {
 	all, err := h.store.ListEvents(t.Context(), journal.Filter{Kinds: []journal.Kind{journal.Admin}})
 	if err != nil || len(all) != 1 || all[0].By != osUser(os.Getuid()) || all[0].Detail != "x event 99" {
 		t.Errorf("%+v, %v", all, err)
+	}
+}
+
+// TestDecisionsAreCounted, and logged where the configuration says so, whatever the level.
+func TestDecisionsAreCounted(t *testing.T) {
+	s := startStory(t, "log: {level: warn}\n")
+	s.ask("")
+	s.ask("")
+	if out := s.postern("", "status"); !strings.Contains(out, "decisions    2: allow 0, login 0, step_up 0, challenge 2, deny 0, error 0") {
+		t.Errorf("status:\n%s", out)
+	}
+	if strings.Contains(s.said.String(), "msg=decision") {
+		t.Error("a decision is logged that nobody asked for")
+	}
+	path := filepath.Join(s.dir, "postern.yml")
+	write(t, s.dir, "postern.yml", strings.Replace(readAll(t, path), "log: {level: warn}", "log: {level: warn, decisions: denied}", 1))
+	s.postern("", "reload")
+	s.ask("")
+	until(t, "a line", func() bool { return strings.Contains(s.said.String(), "msg=decision") })
+	_, line, _ := strings.Cut(s.said.String(), "msg=decision")
+	line, _, _ = strings.Cut(line, "\n")
+	if !strings.HasSuffix(line, ` rid=rid-of-agent verdict=challenge method=GET host=wiki.example.com path=/page rule=1 reason=no_session user="" session="" addr=192.0.2.77`) {
+		t.Errorf("the line is %s", line)
+	}
+	if strings.Contains(s.said.String(), "hush") {
+		t.Error("the query is logged")
 	}
 }
 

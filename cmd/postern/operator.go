@@ -63,7 +63,7 @@ func noteCommand(ctx context.Context, cfg *config.Config, e journal.Event) error
 	if !errors.Is(err, errNoDaemon) {
 		return err
 	}
-	err = withRecord(ctx, cfg, func(r record) error { return r.AddEvent(ctx, e) })
+	err = withRecord(ctx, cfg, func(r *record) error { return r.AddEvent(ctx, e) })
 	if errors.Is(err, errNoStore) {
 		return nil
 	}
@@ -71,7 +71,7 @@ func noteCommand(ctx context.Context, cfg *config.Config, e journal.Event) error
 }
 
 // withRecord calls work with the journal of a postern that does not run.
-func withRecord(ctx context.Context, cfg *config.Config, work func(record) error) (err error) {
+func withRecord(ctx context.Context, cfg *config.Config, work func(*record) error) (err error) {
 	if path, ok := cfg.StorePath(); ok && !exists(path) {
 		return errNoStore
 	}
@@ -88,12 +88,12 @@ func withRecord(ctx context.Context, cfg *config.Config, work func(record) error
 }
 
 // localRecord is the journal for whoever runs a command.
-func localRecord(l journal.Ledger, k keys) record {
-	return record{Stream: &journal.Stream{Ledger: l, Key: k.journal}, by: osUser(os.Getuid())}
+func localRecord(l journal.Ledger, k keys) *record {
+	return &record{Stream: &journal.Stream{Ledger: l, Key: k.journal}, by: osUser(os.Getuid())}
 }
 
 // AddEvent implements journal.Keeper: it fills in who did it, where that is known.
-func (r record) AddEvent(ctx context.Context, e journal.Event) error {
+func (r *record) AddEvent(ctx context.Context, e journal.Event) error {
 	if e.By == "" {
 		e.By = r.by
 	}
@@ -107,7 +107,7 @@ func (r record) AddEvent(ctx context.Context, e journal.Event) error {
 const maxRevoked = 1000
 
 // revoked notes sessions that an operator has ended, each for the user whose it was.
-func (r record) revoked(ctx context.Context, log *slog.Logger, ended []session.Session) {
+func (r *record) revoked(ctx context.Context, log *slog.Logger, ended []session.Session) {
 	now := time.Now()
 	by := r.by
 	if by == "" {

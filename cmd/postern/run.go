@@ -40,7 +40,7 @@ type Main struct {
 	factors portal.Factors
 	doors
 	outbox  *mail.Outbox // nil when mail is off
-	journal record
+	journal *record
 }
 
 // Open opens what can be wrong: rules, users, store, secret and sockets. What it opened
