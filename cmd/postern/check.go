@@ -72,17 +72,15 @@ func (t terminal) check(c *cli.Context) error {
 	for _, w := range rules.Warnings() {
 		risks = append(risks, w)
 	}
-	if !c.Bool("offline") {
-		if err := mailFault(c.Context, cfg); err != nil {
-			return cfg.Check(err)
-		}
-	}
 	all := newUsers(cfg, slog.New(slog.DiscardHandler))
 	more, err := lookAround(c.Context, cfg, all)
 	if err != nil {
 		return err
 	}
 	if !c.Bool("offline") {
+		if err := mailFault(c.Context, cfg); err != nil {
+			return cfg.Check(err)
+		}
 		if err := tryDirectories(c.Context, cfg, all); err != nil {
 			return cfg.Check(err)
 		}
