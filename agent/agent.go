@@ -1,8 +1,9 @@
 // Package agent answers HAProxy: a NOTIFY comes in, a verdict goes out.
 //
-// It joins the wire (agent/spop), the sessions (agent/session) and the rules
-// (agent/policy), and owns the names of the contract with HAProxy (contract.go). It does
-// not sign anybody in, writes nothing to a store, and never waits on the read loop.
+// It joins the wire (agent/spop), the sessions (agent/session), what programs have in
+// their place (agent/credential) and the rules (agent/policy), and owns the names of the
+// contract with HAProxy (contract.go). It signs nobody in, and never waits on the read
+// loop: whatever has to be asked or written is asked or written behind it.
 package agent
 
 import (

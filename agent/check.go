@@ -109,7 +109,8 @@ func verify(pair credential.Pair, name, password string, addr netip.Addr) *check
 		},
 		note: func(h *handler, q *question, f *found) {
 			if f.why == reasonBadCredential {
-				h.note(q, journal.Event{Kind: journal.BasicFailed, User: h.knownUser(f.user), Reason: journal.Wrong})
+				user, reason := h.failed(f.user)
+				h.note(q, journal.Event{Kind: journal.BasicFailed, User: user, Reason: reason})
 			}
 		},
 	}

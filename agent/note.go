@@ -28,13 +28,16 @@ func (h *handler) note(q *question, e journal.Event) {
 	}
 }
 
-// knownUser is a name when somebody has it, else "": what nobody has may be a password,
-// typed in the wrong field.
-func (h *handler) knownUser(name string) string {
-	if _, standing := h.people.directory.Recall(name); standing == session.Present {
-		return name
+// failed is what the journal says of a wrong password for a name. One that nobody has is
+// left out: it may be a password, typed in the wrong field.
+func (h *handler) failed(name string) (user, reason string) {
+	switch _, standing := h.people.directory.Recall(name); standing {
+	case session.Present:
+		return name, journal.Wrong
+	case session.Gone:
+		return "", journal.Unknown
 	}
-	return ""
+	return "", journal.Wrong
 }
 
 // keepNotes writes events until ctx ends, and then those that wait.

@@ -49,9 +49,6 @@ func (s Credentials) String() string {
 	return strings.Join(words, ", ")
 }
 
-// MarshalText writes what String returns.
-func (s Credentials) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
-
 // Credentials is the set of what some rule takes; HAProxy need not send what none does.
 func (r *Rules) Credentials() Credentials {
 	var all Credentials
