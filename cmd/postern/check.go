@@ -78,11 +78,8 @@ func (t terminal) check(c *cli.Context) error {
 		return err
 	}
 	if !c.Bool("offline") {
-		if err := mailFault(c.Context, cfg); err != nil {
-			return cfg.Check(err)
-		}
-		if err := tryDirectories(c.Context, cfg, all); err != nil {
-			return cfg.Check(err)
+		if err := cfg.Check(errors.Join(mailFault(c.Context, cfg), tryDirectories(c.Context, cfg, all))); err != nil {
+			return err
 		}
 	}
 	var warnings config.Faults
@@ -94,19 +91,21 @@ func (t terminal) check(c *cli.Context) error {
 	for _, w := range warnings {
 		r.Warnings = append(r.Warnings, finding{w.Path, w.Line, w.Message, w.Hint})
 	}
-	strict := c.Bool("strict") && len(warnings) > 0
-	r.OK = !strict
-	err = t.output(c, r, func() {
-		for _, w := range warnings {
-			fmt.Fprintln(t.Stdout, "warning:", w.Error())
-		}
-		fmt.Fprintf(t.Stdout, "%s: %s, %s, %s, default %s: %s\n", r.Config, count(r.Domains, "domain"), count(r.Rules, "rule"), count(r.Users, "user"),
-			cfg.Access.DefaultPolicy, map[bool]string{true: "ok", false: "refused by --strict"}[r.OK])
-	})
-	if err == nil && strict {
+	r.OK = !c.Bool("strict") || len(warnings) == 0
+	err = t.output(c, r, func() { t.sayChecked(r, warnings, cfg.Access.DefaultPolicy) })
+	if err == nil && !r.OK {
 		return silent(1)
 	}
 	return err
+}
+
+// sayChecked is the answer of check for people.
+func (t terminal) sayChecked(r report, warnings config.Faults, otherwise policy.Policy) {
+	for _, w := range warnings {
+		fmt.Fprintln(t.Stdout, "warning:", w.Error())
+	}
+	fmt.Fprintf(t.Stdout, "%s: %s, %s, %s, default %s: %s\n", r.Config, count(r.Domains, "domain"), count(r.Rules, "rule"), count(r.Users, "user"),
+		otherwise, map[bool]string{true: "ok", false: "refused by --strict"}[r.OK])
 }
 
 func count(n int, what string) string {
