@@ -166,6 +166,13 @@ func (p *Passwords) wait(name []byte, addr netip.Addr, until time.Time) {
 	p.waiting[who] = until
 }
 
+// Relieve has everybody looked at again who had to wait: a ban was lifted.
+func (p *Passwords) Relieve() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	clear(p.waiting)
+}
+
 // Recall returns the user whose pair that is, when it was right within the last minute
 // and nothing has changed since.
 func (p *Passwords) Recall(pair Pair, now time.Time) (user string, ok bool) {

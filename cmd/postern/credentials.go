@@ -16,19 +16,19 @@ import (
 
 // doors are the ways in that are not a password at the portal, and what bounds guessing.
 type doors struct {
-	guesses *regulation.Limiter
-	book    *credential.Book
+	guesses   *regulation.Limiter
+	book      *credential.Book
+	passwords *credential.Passwords
 }
 
 // credentials are what can stand in for a session where a rule takes it.
 func (m *Main) credentials() *agent.Credentials {
-	c := checker{m.users, m.guesses}
 	all := &agent.Credentials{
-		Book: m.book, Passwords: &credential.Passwords{Directory: c, Guesses: c}, People: m.users, Journal: m.journal,
+		Book: m.book, Passwords: m.passwords, People: m.users, Journal: m.journal,
 		Banned: func(user string, addr netip.Addr, now time.Time) bool { return m.guesses.Check(user, addr, now) != nil },
 	}
 	if m.Config.Certificates.On() {
-		all.Certificates = &credential.Certificates{Config: m.Config.Certificates, Finder: c}
+		all.Certificates = &credential.Certificates{Config: m.Config.Certificates, Finder: checker{m.users, m.guesses}}
 	}
 	return all
 }

@@ -90,6 +90,7 @@ func (m *Main) Open(ctx context.Context) (err error) {
 	}
 	m.factors.Programs = m.book
 	m.guesses = m.newGuesses()
+	m.passwords = &credential.Passwords{Directory: checker{m.users, m.guesses}, Guesses: checker{m.users, m.guesses}}
 	if err := m.guesses.Load(ctx); err != nil {
 		return err
 	}

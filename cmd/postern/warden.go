@@ -17,11 +17,19 @@ import (
 	"postern/portal/users"
 )
 
-// newGuesses bounds guessing; every ban is told to the journal.
+// newGuesses bounds guessing; every ban is told to the journal, and whoever had to wait at
+// the agent is looked at again when one is lifted.
 func (m *Main) newGuesses() *regulation.Limiter {
 	known := func(name string) bool { _, ok := m.users.Known(name); return ok }
+	note := tellBans(m.journal, m.Log)
+	tell := func(n regulation.Notice) {
+		note(n)
+		if n.Lifted {
+			m.passwords.Relieve()
+		}
+	}
 	return &regulation.Limiter{
-		Config: m.Config.Regulation, Keeper: m.store, Key: m.keys.guess, Known: known, Tell: tellBans(m.journal, m.Log), Log: m.Log,
+		Config: m.Config.Regulation, Keeper: m.store, Key: m.keys.guess, Known: known, Tell: tell, Log: m.Log,
 	}
 }
 
