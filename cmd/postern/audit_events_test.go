@@ -1,10 +1,12 @@
 package main
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"html"
 	"io"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"os/user"
@@ -16,6 +18,8 @@ import (
 	"testing"
 	"time"
 
+	"postern/agent"
+	"postern/agent/spop/spoptest"
 	"postern/portal/journal"
 )
 
@@ -103,7 +107,7 @@ func startStory(t *testing.T, more string) *story {
 	dir := shortDir(t)
 	writeMailSite(t, dir, more)
 	path := filepath.Join(dir, "postern.yml")
-	write(t, dir, "postern.yml", strings.Replace(readAll(t, path), "policy: one_factor}", "policy: one_factor, credentials: [token]}", 1))
+	write(t, dir, "postern.yml", strings.Replace(readAll(t, path), "policy: one_factor}", "policy: one_factor, credentials: [token, basic]}", 1))
 	s := &story{t: t, daemonProcess: startDaemon(t, dir, false)}
 	return s
 }
@@ -127,9 +131,9 @@ func TestEveryEventIsInTheJournal(t *testing.T) {
 			missing = append(missing, k)
 		}
 	}
-	// What needs HAProxy, an authenticator that was copied, or a day is caused by the tests of
-	// agent, of portal and of pruning.
-	elsewhere := []journal.Kind{journal.FactorSuspicious, journal.TokenUsed, journal.TokenRefused, journal.BasicFailed, journal.Pruned}
+	// What needs an authenticator that was copied, or a day, is caused by the tests of portal
+	// and of pruning.
+	elsewhere := []journal.Kind{journal.FactorSuspicious, journal.Pruned}
 	if !slices.Equal(missing, elsewhere) {
 		t.Errorf("never happened: %q, want %q", missing, elsewhere)
 	}
@@ -154,7 +158,7 @@ func (s *story) wantNoSecret(all []journal.Record) {
 		if r.Addr != "" && r.Addr != away || r.At.After(time.Now()) || time.Since(r.At) > time.Hour {
 			s.t.Errorf("from where and when: %+v", r)
 		}
-		if by := r.Addr == ""; by && r.Request != "" || !by && (r.Browser != "Story's browser" || !strings.HasPrefix(r.Request, "rid-of-")) {
+		if by := r.Addr == ""; by && r.Request != "" || !by && (r.Browser != "Story's browser" && r.Request != "rid-of-agent" || !strings.HasPrefix(r.Request, "rid-of-")) {
 			s.t.Errorf("in which browser and request: %+v", r)
 		}
 	}
@@ -209,10 +213,19 @@ func (s *story) people() (codes string) {
 	bob.send("/settings/factors/rename", "name", "the old phone")
 	s.expect("a new name", "factor_renamed bob")
 	bob.open("https://auth.example.com/settings/tokens/token")
-	if token := regexp.MustCompile(`pst_[0-9A-Za-z]+`).FindString(s.makeToken(bob)); token != "" {
-		s.secret(token)
-	}
+	token := s.secret(anyToken.FindString(s.makeToken(bob)))
 	s.expect("a token", "token_created bob")
+	for range 3 {
+		if got := s.ask("Bearer " + token).Str(agent.VarVerdict); got != "allow" {
+			s.t.Errorf("a token: %s", got)
+		}
+	}
+	s.expect("a token's first use in an hour", "token_used bob")
+	basic := base64.StdEncoding.EncodeToString([]byte("bob:" + s.secret("a wrong password of a program")))
+	if got := s.ask("Basic " + s.secret(basic)).Str(agent.VarVerdict); got != "challenge" {
+		s.t.Errorf("a wrong password: %s", got)
+	}
+	s.expect("a wrong password in a header", "basic_failed bob wrong")
 	bob.open("https://auth.example.com/settings/tokens")
 	bob.send("/settings/tokens/revoke")
 	s.expect("a token's end", "token_revoked bob")
@@ -223,6 +236,32 @@ func (s *story) people() (codes string) {
 	bob.send("/signout")
 	s.expect("a sign-out", "sign_out bob")
 	return codes
+}
+
+var anyToken = regexp.MustCompile(`pst_[0-9A-Za-z]+`)
+
+// ask asks the agent for a page of the wiki, as HAProxy does.
+func (s *story) ask(authorization string) spoptest.Ack {
+	s.t.Helper()
+	p, err := spoptest.Dial("unix", filepath.Join(s.dir, "agent.sock"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer p.Close()
+	header := spoptest.Null(agent.ArgAuthorization)
+	if authorization != "" {
+		header = spoptest.Str(agent.ArgAuthorization, authorization)
+	}
+	a, err := p.Ask(spoptest.Message{Name: agent.Message, Args: []spoptest.Arg{
+		spoptest.Int(agent.ArgVersion, agent.Contract), spoptest.Str(agent.ArgRequestID, "rid-of-agent"), spoptest.Str(agent.ArgMethod, "GET"),
+		spoptest.Bool(agent.ArgTLS, true), spoptest.Str(agent.ArgHost, "wiki.example.com"), spoptest.Str(agent.ArgPath, "/page"),
+		spoptest.Str(agent.ArgQuery, "key=hush"), spoptest.Addr(agent.ArgSource, netip.MustParseAddr(away)), header,
+		spoptest.Str(agent.ArgFetchMode, "cors"),
+	}})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return a
 }
 
 // makeToken fills the form for a token, whatever it is called, and returns the page.
@@ -313,9 +352,14 @@ func (s *story) operator() {
 	s.secret(regexp.MustCompile(`[0-9a-z]{5}-[0-9a-z]{5}-[0-9a-z]{5}`).FindString(s.postern("", "user", "recovery", "erin")))
 	s.postern("", "user", "factors", "delete", "erin", "--all")
 	s.expect("factors", "codes_made erin", "admin erin", "admin erin")
-	s.secret(regexp.MustCompile(`pst_[0-9A-Za-z]+`).FindString(s.postern("", "token", "create", "--user", "erin", "--name", "ci")))
+	token := s.secret(anyToken.FindString(s.postern("", "token", "create", "--user", "erin", "--name", "ci", "--host", "www.example.com")))
+	s.expect("a token", "token_created erin", "admin erin")
+	if got := s.ask("Bearer " + token).Str(agent.VarVerdict); got != "challenge" {
+		s.t.Errorf("a token for another host: %s", got)
+	}
+	s.expect("a token for another host", "token_refused erin scope")
 	s.postern("", "token", "revoke", "--user", "erin", "--all")
-	s.expect("tokens", "token_created erin", "admin erin", "token_revoked erin", "admin erin")
+	s.expect("tokens", "token_revoked erin", "admin erin")
 	s.postern("", "ban", "add", "--user", "erin", "--reason", "trouble")
 	again := s.visit()
 	again.open("https://auth.example.com/")

@@ -259,7 +259,7 @@ func TestThreat68JournalTakesCommandsOnly(t *testing.T) {
 
 // TestDecisionsAreCounted, and logged where the configuration says so, whatever the level.
 func TestDecisionsAreCounted(t *testing.T) {
-	s := startStory(t, "log: {level: warn}\n")
+	s := startStory(t, "log: {level: info}\n")
 	s.ask("")
 	s.ask("")
 	if out := s.postern("", "status"); !strings.Contains(out, "decisions    2: allow 0, login 0, step_up 0, challenge 2, deny 0, error 0") {
@@ -269,13 +269,13 @@ func TestDecisionsAreCounted(t *testing.T) {
 		t.Error("a decision is logged that nobody asked for")
 	}
 	path := filepath.Join(s.dir, "postern.yml")
-	write(t, s.dir, "postern.yml", strings.Replace(readAll(t, path), "log: {level: warn}", "log: {level: warn, decisions: denied}", 1))
+	write(t, s.dir, "postern.yml", strings.Replace(readAll(t, path), "log: {level: info}", "log: {level: error, decisions: denied}", 1))
 	s.postern("", "reload")
 	s.ask("")
 	until(t, "a line", func() bool { return strings.Contains(s.said.String(), "msg=decision") })
 	_, line, _ := strings.Cut(s.said.String(), "msg=decision")
 	line, _, _ = strings.Cut(line, "\n")
-	if !strings.HasSuffix(line, ` rid=rid-of-agent verdict=challenge method=GET host=wiki.example.com path=/page rule=1 reason=no_session user="" session="" addr=192.0.2.77`) {
+	if !strings.HasSuffix(line, ` rid=rid-of-agent verdict=challenge method=GET host=wiki.example.com path=/page rule=rules[0] reason=sign_in user="" session="" addr=192.0.2.77`) {
 		t.Errorf("the line is %s", line)
 	}
 	if strings.Contains(s.said.String(), "hush") {
