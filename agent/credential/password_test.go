@@ -376,3 +376,17 @@ func TestWaitingIsBounded(t *testing.T) {
 		t.Errorf("%d wait, want %d", n, maxWaiting)
 	}
 }
+
+// When a ban is lifted nobody has to wait it out.
+func TestRelieved(t *testing.T) {
+	p := &Passwords{}
+	p.Relieve() // nobody waits yet
+	p.wait([]byte("alice"), addr, start.Add(time.Minute))
+	if !p.Waiting([]byte("alice"), addr, start) {
+		t.Fatal("alice does not wait")
+	}
+	p.Relieve()
+	if p.Waiting([]byte("alice"), addr, start) {
+		t.Error("alice waits for a ban that was lifted")
+	}
+}

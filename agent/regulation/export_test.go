@@ -4,7 +4,6 @@ import "time"
 
 // Bounds, for tests.
 const (
-	Room     = room
 	Often    = pruneEvery
 	MaxRates = maxRates
 	MaxBans  = maxBans
@@ -16,6 +15,9 @@ func (m *Memory) Len() (counts, bans int) {
 	defer m.mu.Unlock()
 	return len(m.counts), len(m.bans)
 }
+
+// Keep has l keep no more than so many subjects.
+func (l *Limiter) Keep(few int) { l.few = few }
 
 // Rates says of how many addresses l keeps the rate.
 func (l *Limiter) Rates() int { return len(l.rates.free) }

@@ -15,10 +15,10 @@ import (
 // settling bounds how long the outcome of an attempt takes to be written.
 const settling = 5 * time.Second
 
-// room is how many subjects are kept, about 200 bytes each; pruneEvery is how many may be
+// maxCounts is how many subjects are kept, about 200 bytes each; pruneEvery is how many may be
 // counted before what is over is removed.
 const (
-	room       = 1 << 16
+	maxCounts  = 1 << 16
 	pruneEvery = 1 << 10
 )
 
@@ -39,6 +39,7 @@ type Limiter struct {
 	exempt atomic.Pointer[[]netip.Prefix]
 	fresh  atomic.Int64 // keys that were counted since the Limiter was made
 	rates  rates
+	few    int // subjects are kept; 0: maxCounts
 }
 
 // Attempt is a guess that may be made. One of its methods must be called, once; more
@@ -116,6 +117,13 @@ func (l *Limiter) counted(subjects []Subject) (list []Subject, keys []Key) {
 	return list, keys
 }
 
+func (l *Limiter) room() int {
+	if l.few > 0 {
+		return l.few
+	}
+	return maxCounts
+}
+
 func (l *Limiter) limit(s Subject) int {
 	if s.network.IsValid() && l.Config.Addresses > 0 {
 		return l.Config.Addresses
@@ -159,7 +167,7 @@ func (l *Limiter) tidy(ctx context.Context, now time.Time, keys int) {
 	if n/pruneEvery == (n-int64(keys))/pruneEvery {
 		return
 	}
-	if err := l.Keeper.PruneCounts(ctx, now, room); err != nil {
+	if err := l.Keeper.PruneCounts(ctx, now, l.room()); err != nil {
 		l.log().Warn("counts of failures are not pruned", "error", err)
 	}
 }

@@ -87,7 +87,9 @@ func (m *Memory) PutBan(ctx context.Context, b Ban) error {
 	if m.bans == nil {
 		m.bans = map[string]Ban{}
 	}
-	maps.DeleteFunc(m.bans, func(_ string, o Ban) bool { return !b.Manual() && o.Key == b.Key })
+	if !b.Manual() {
+		maps.DeleteFunc(m.bans, func(_ string, o Ban) bool { return o.Key == b.Key })
+	}
 	m.bans[b.ID] = b
 	return nil
 }

@@ -123,7 +123,7 @@ func (l *Limiter) Run(ctx context.Context) error {
 		if at := time.Now(); err == nil && at.Sub(pruned) >= pruneCounts {
 			pruned = at
 			l.rates.sweep(at)
-			err = l.Keeper.PruneCounts(ctx, l.now(), room)
+			err = l.Keeper.PruneCounts(ctx, l.now(), l.room())
 		}
 		if err != nil && ctx.Err() == nil && !failing {
 			l.log().Warn("bans are as they were before: the store does not answer", "error", err)
