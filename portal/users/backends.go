@@ -58,9 +58,10 @@ type Backends struct {
 
 // The times that answers about names take at least, except where there is a single file:
 // the time that one backend took would tell which names it has. A hash takes 50 ms and
-// more, a directory's answer a few, and what is in memory nothing.
+// more, a directory's answer a few, and what is in memory nothing. Both together stay below
+// what a request with Basic may wait for (agent.timeout).
 const (
-	evenFailure = 500 * time.Millisecond
+	evenFailure = 250 * time.Millisecond
 	evenName    = 40 * time.Millisecond
 )
 
