@@ -124,7 +124,10 @@ func TestJournalFileThatCannotBeWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := startHouse(t, dir)
-	until(t, "a line", func() bool { _, err := os.Stat(path); return err == nil && strings.Contains(readAll(t, path), `"started"`) })
+	until(t, "a line", func() bool {
+		_, err := os.Stat(path)
+		return err == nil && strings.Contains(readAll(t, path), `"started"`)
+	})
 	if err := os.Rename(filepath.Join(dir, "logs"), filepath.Join(dir, "gone")); err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +152,10 @@ func TestJournalFileThatCannotBeWritten(t *testing.T) {
 	if code, _, stderr := h.postern("user", "disable", "alice"); code != 0 {
 		t.Errorf("exit %d: %s", code, stderr)
 	}
-	until(t, "a new file", func() bool { _, err := os.Stat(path); return err == nil && strings.Contains(readAll(t, path), `"user disable"`) })
+	until(t, "a new file", func() bool {
+		_, err := os.Stat(path)
+		return err == nil && strings.Contains(readAll(t, path), `"user disable"`)
+	})
 	h.stop()
 	if err := <-h.done; err != nil {
 		t.Fatal(err)

@@ -150,7 +150,10 @@ func (c *Copy) step(ctx context.Context) (more bool) {
 
 // wrong says once that it cannot go on.
 func (c *Copy) wrong(ctx context.Context, err error) {
-	if !c.broken && ctx.Err() == nil {
+	if ctx.Err() != nil {
+		return // it is the end
+	}
+	if !c.broken {
 		c.log.Error("events are not copied; they are kept, and copied later", "from", c.copied+1, "error", err.Error())
 	}
 	c.broken = true
