@@ -84,6 +84,9 @@ func reasonOf(b regulation.Ban) string {
 		return b.Reason
 	}
 	text := fmt.Sprintf("%d failures: %s", b.Failures, b.Kind)
+	if b.Kind == regulation.Reset {
+		text = fmt.Sprintf("%d requests for reset links", b.Failures)
+	}
 	if b.Browser {
 		text += ", in a browser of his own"
 	}

@@ -240,7 +240,7 @@ func askWarden[Q, A any](ctx context.Context, cfg *config.Config, path string, q
 	defer func() { err = errors.Join(err, s.Close()) }()
 	log := slog.New(slog.DiscardHandler)
 	all := newUsers(cfg, log)
-	if err := loadUsers(all, false); err != nil {
+	if err := loadUsers(all, true); err != nil {
 		return a, err
 	}
 	r := localRecord(s, k)
