@@ -152,3 +152,17 @@ func (h *house) wantEvent(k journal.Kind, user, reason string) {
 	}
 	h.t.Errorf("no event %s of %s for %s among %+v", k, user, reason, all)
 }
+
+// panicking panics when it is asked about a password.
+type panicking struct{ *users.File }
+
+func (panicking) Authenticate(context.Context, string, string) (users.User, error) { panic("broken") }
+
+// A guess whose check ends in a panic is counted, and nobody waits for it afterwards.
+func TestAPanicCountsAsAGuess(t *testing.T) {
+	h := openHouse(t, func(s *Server) { s.Users = panicking{s.Users.(*users.File)} })
+	for n := range 5 {
+		h.from(n).signIn("", "bob", "builder").want(t, http.StatusInternalServerError)
+	}
+	h.from(9).signIn("", "bob", "builder").want(t, http.StatusTooManyRequests)
+}

@@ -77,6 +77,7 @@ func (s *site) provePasskey(v *visit) (factor.Proof, error) {
 	if err != nil {
 		return factor.Proof{}, err
 	}
+	defer func() { try.Fail(s.now()) }() // a panic; else it is settled by then
 	proof, err := key.FinishLogin(ctx, factor.Assertion{
 		Browser: v.browser, Ticket: v.field("ticket"), Response: []byte(v.field("response")),
 	}, s.now())

@@ -161,6 +161,7 @@ func (s *site) check(v *visit, way policy.Factor) error {
 	if err != nil {
 		return err
 	}
+	defer func() { try.Fail(s.now()) }() // a panic; else it is settled by then
 	err = s.checkFactor(ctx, v, way)
 	switch {
 	case err == nil:

@@ -151,6 +151,7 @@ func (s *site) prove(v *visit, name, password string) (users.User, error) {
 	if err != nil {
 		return users.User{}, err
 	}
+	defer func() { try.Fail(s.now()) }() // a panic; else it is settled by then
 	user := users.User{}
 	err = users.ErrBadCredentials
 	if len(password) <= maxPassword {

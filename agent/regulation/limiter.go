@@ -39,7 +39,7 @@ type Limiter struct {
 	exempt atomic.Pointer[[]netip.Prefix]
 	fresh  atomic.Int64 // keys that were counted since the Limiter was made
 	rates  rates
-	few    int // subjects are kept; 0: maxCounts
+	few    int // that many subjects are kept; 0: maxCounts
 }
 
 // Attempt is a guess that may be made. One of its methods must be called, once; more
