@@ -68,7 +68,7 @@ func explain(err error) sentence {
 		return "error.too_many"
 	case errors.Is(err, users.ErrBusy):
 		return "error.busy"
-	case errors.Is(err, users.ErrUnavailable):
+	case errors.Is(err, users.ErrUnavailable) && !errors.Is(err, errNoSessions): // of a password, not of a session
 		return "error.directory"
 	case errors.Is(err, errOrigin):
 		return "error.origin"

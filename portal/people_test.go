@@ -217,3 +217,21 @@ func TestANameIsNotAnAddress(t *testing.T) {
 		t.Errorf("%+v, %v", u, err)
 	}
 }
+
+// TestTheSentenceOfADirectory: only who has typed a password is told about it.
+func TestTheSentenceOfADirectory(t *testing.T) {
+	for _, tt := range []struct {
+		about string
+		err   error
+		want  sentence
+		code  int
+	}{
+		{"a password", fmt.Errorf("ldap: %w", users.ErrUnavailable), "error.directory", http.StatusServiceUnavailable},
+		{"a session", fmt.Errorf("%w: %w", errNoSessions, users.ErrUnavailable), "error.unavailable", http.StatusServiceUnavailable},
+		{"a directory that is only read", users.ErrReadOnly, "error.not_found", http.StatusNotFound},
+	} {
+		if got, code := explain(tt.err), status(tt.err); got != tt.want || code != tt.code {
+			t.Errorf("%s: %q %d", tt.about, got, code)
+		}
+	}
+}
