@@ -48,8 +48,8 @@ func readCount(ctx context.Context, tx *sql.Tx, k regulation.Key, c *regulation.
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil
 	}
-	for _, at := range failed {
-		c.Failed = append(c.Failed, moment(at))
+	for i := 0; i+1 < len(failed); i += 2 {
+		c.Failed = append(c.Failed, regulation.Failure{At: moment(failed[i]), ID: failed[i+1]})
 	}
 	c.Until, c.Expires = moment(until), moment(expires)
 	return err
@@ -60,9 +60,9 @@ func writeCount(ctx context.Context, tx *sql.Tx, k regulation.Key, c regulation.
 		_, err := tx.ExecContext(ctx, dropCount, k[:])
 		return err
 	}
-	failed := make([]int64, len(c.Failed))
-	for i, at := range c.Failed {
-		failed[i] = nanos(at)
+	failed := make([]int64, 0, 2*len(c.Failed))
+	for _, f := range c.Failed {
+		failed = append(failed, nanos(f.At), f.ID)
 	}
 	_, err := tx.ExecContext(ctx, saveCount, k[:], list[int64]{&failed}, c.Waits, nanos(c.Until), nanos(c.Expires))
 	return err
@@ -89,9 +89,9 @@ func (s *Store) PruneCounts(ctx context.Context, now time.Time, room int) error 
 		if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM counts`).Scan(&have); err != nil {
 			return err
 		}
-		if have > room { // longer lists are of more failures: times are all equally long
+		if have > room {
 			_, err := tx.ExecContext(ctx, `DELETE FROM counts WHERE subject IN
-				(SELECT subject FROM counts ORDER BY waits, length(failed), expires LIMIT ?)`, have-room)
+				(SELECT subject FROM counts ORDER BY waits, json_array_length(failed), expires LIMIT ?)`, have-room)
 			if err != nil {
 				return err
 			}

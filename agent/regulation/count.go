@@ -1,13 +1,23 @@
 package regulation
 
-import "time"
+import (
+	"math/rand/v2"
+	"slices"
+	"time"
+)
 
 // Count is what is known of one subject.
 type Count struct {
-	Failed  []time.Time // the latest failures, oldest first; never more than the limit
-	Waits   int         // waits imposed without a quiet window between them
-	Until   time.Time   // end of the wait
-	Expires time.Time   // when all of it is forgotten
+	Failed  []Failure // the latest failures, oldest first; never more than the limit
+	Waits   int       // waits imposed without a quiet window between them
+	Until   time.Time // end of the wait
+	Expires time.Time // when all of it is forgotten
+}
+
+// Failure is an attempt that has not been taken back.
+type Failure struct {
+	At time.Time
+	ID int64 // drawn by chance: several may be of the same moment
 }
 
 // IsZero says that there is nothing to keep.
@@ -18,14 +28,14 @@ func (c *Count) forget(now time.Time, window time.Duration) {
 	if c.Waits > 0 && now.Sub(c.Until) >= window {
 		*c = Count{}
 	}
-	for len(c.Failed) > 0 && now.Sub(c.Failed[0]) >= window {
+	for len(c.Failed) > 0 && now.Sub(c.Failed[0].At) >= window {
 		c.Failed = c.Failed[1:]
 	}
 }
 
 // mark is what an attempt did to a count, so that it can be undone.
 type mark struct {
-	at     time.Time // the failure
+	id     int64     // of the failure
 	before time.Time // Until, when the attempt imposed a wait
 	until  time.Time // the wait that it imposed; zero when it did not
 	failed int       // failures that the wait is for
@@ -33,8 +43,8 @@ type mark struct {
 
 // add counts a failure, and imposes a wait when it is one too many.
 func (c *Count) add(now time.Time, limit int, cfg Config) mark {
-	m := mark{at: now}
-	failed := append(append([]time.Time(nil), c.Failed...), now)
+	m := mark{id: rand.Int64()}
+	failed := append(slices.Clone(c.Failed), Failure{At: now, ID: m.id})
 	c.Failed = failed[max(0, len(failed)-limit):]
 	if len(c.Failed) >= limit || c.Waits > 0 {
 		wait := cfg.Longest
@@ -49,14 +59,14 @@ func (c *Count) add(now time.Time, limit int, cfg Config) mark {
 	return m
 }
 
-// undo takes back what add did. What others have done to the count since stays.
+// undo takes back what add did. Where the failure has been forgotten meanwhile, what there
+// is now is of others, and stays.
 func (c *Count) undo(m mark, window time.Duration) {
-	for i, at := range c.Failed {
-		if at.Equal(m.at) {
-			c.Failed = append(append([]time.Time(nil), c.Failed[:i]...), c.Failed[i+1:]...)
-			break
-		}
+	i := slices.IndexFunc(c.Failed, func(f Failure) bool { return f.ID == m.id })
+	if i < 0 {
+		return
 	}
+	c.Failed = slices.Delete(slices.Clone(c.Failed), i, i+1)
 	if !m.until.IsZero() && c.Until.Equal(m.until) {
 		c.Until = m.before
 		c.Waits = max(0, c.Waits-1)
@@ -71,8 +81,8 @@ func (c *Count) expire(window time.Duration) {
 		return
 	}
 	c.Expires = c.Until
-	if n := len(c.Failed); n > 0 && c.Failed[n-1].After(c.Expires) {
-		c.Expires = c.Failed[n-1]
+	if n := len(c.Failed); n > 0 && c.Failed[n-1].At.After(c.Expires) {
+		c.Expires = c.Failed[n-1].At
 	}
 	c.Expires = c.Expires.Add(window)
 }

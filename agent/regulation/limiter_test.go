@@ -195,6 +195,29 @@ func TestAWaitIsTakenBackWithItsAttempt(t *testing.T) {
 	}
 }
 
+// What a success has forgotten is not taken back once more, from the count of others.
+func TestWhatIsForgottenIsNotTakenBack(t *testing.T) {
+	l := newLimiter()
+	begin := func() *regulation.Attempt {
+		t.Helper()
+		try, err := l.Begin(t.Context(), noon, password("bob"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return try
+	}
+	early, right := begin(), begin()
+	right.Succeed()
+	for range 4 {
+		guess(t, l, noon, password("bob"))
+	}
+	early.Release()
+	guess(t, l, noon, password("bob"))
+	if guess(t, l, noon, password("bob")) == 0 {
+		t.Error("a sixth guess at once")
+	}
+}
+
 func TestAddressesByLine(t *testing.T) {
 	for _, tt := range []struct {
 		why  string

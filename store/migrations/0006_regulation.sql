@@ -1,5 +1,5 @@
 -- Failed attempts, under keyed hashes of whom they count against. Times are Unix
--- nanoseconds; failed is a JSON list of them, oldest first.
+-- nanoseconds; failed is a JSON list of them, oldest first, each with its number behind it.
 CREATE TABLE counts (
     subject BLOB    NOT NULL PRIMARY KEY CHECK (length(subject) = 16),
     failed  TEXT    NOT NULL,

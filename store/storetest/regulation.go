@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"reflect"
 	"strings"
@@ -42,7 +43,7 @@ func subjectKey(n int) regulation.Key { return regulation.Key{0xff, byte(n >> 8)
 func someCount(n, w int) regulation.Count {
 	c := regulation.Count{Waits: w, Expires: start.Add(time.Hour + time.Duration(n)*time.Nanosecond)}
 	for i := range n {
-		c.Failed = append(c.Failed, start.Add(time.Duration(i)*time.Second+time.Nanosecond))
+		c.Failed = append(c.Failed, regulation.Failure{At: start.Add(time.Duration(i/2)*time.Second + time.Nanosecond), ID: math.MaxInt64 - int64(i)})
 	}
 	if w > 0 {
 		c.Until = start.Add(30 * time.Second)
