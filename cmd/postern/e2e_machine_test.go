@@ -134,6 +134,7 @@ func TestE2EThreat05And06AuthorizationStaysHome(t *testing.T) {
 			{"a token on an open host, in another spelling", "public.example.com", []string{"AUTHORIZATION:   bEARER   " + token}, ""},
 			{"a token beside a session where nothing is taken", "app.example.com", []string{cookie, "Authorization: Bearer " + token}, ""},
 			{"two headers, the last ours", "hook.example.com", []string{"Authorization: " + own, "Authorization: Bearer " + token}, ""},
+			{"two headers, the first ours", "app.example.com", []string{cookie, "Authorization: Bearer " + token, "Authorization: " + own}, ""},
 			{"a token that a hop should take away", "hook.example.com", []string{"Connection: authorization", "Authorization: Bearer " + token}, ""},
 		} {
 			w.app.Forget()
