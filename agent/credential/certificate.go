@@ -131,7 +131,7 @@ func (c *Certificates) Recall(der []byte, now time.Time) (user string, ok bool) 
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	h, ok := c.known[print]
-	if !ok || now.Sub(h.looked) >= holding || now.Before(h.looked) {
+	if age := now.Sub(h.looked); !ok || age >= holding || age <= -holding {
 		return "", false
 	}
 	return h.at(now), true

@@ -120,7 +120,8 @@ func TestCertificatesAreRemembered(t *testing.T) {
 		{"at once", 0, "alice", true},
 		{"as long as it holds", holding - 1, "alice", true},
 		{"longer", holding, "", false},
-		{"before", -time.Second, "", false},
+		{"while it was looked up", -time.Second, "alice", true},
+		{"long before", -holding, "", false},
 	} {
 		if user, ok := c.Recall(der, start.Add(tt.after)); user != tt.user || ok != tt.ok {
 			t.Errorf("%s: %q, %v", tt.name, user, ok)

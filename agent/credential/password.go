@@ -199,7 +199,8 @@ func (p *Passwords) standing(pair Pair, now time.Time) *remembered {
 		}
 		r.epoch = epoch
 	}
-	if age := now.Sub(r.checked); age >= trusty || age < 0 {
+	// A request that came while the password was hashed has an earlier time than the outcome.
+	if age := now.Sub(r.checked); age >= trusty || age <= -fresh {
 		delete(p.pairs, pair)
 		return nil
 	}
