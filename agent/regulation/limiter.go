@@ -33,13 +33,14 @@ type Limiter struct {
 	Now    func() time.Time            // nil means time.Now
 	Log    *slog.Logger                // nil: nothing is logged
 
-	mu     sync.Mutex
-	under  map[Key][]*Attempt // attempts of this node that are under way
-	bans   atomic.Pointer[index]
-	exempt atomic.Pointer[[]netip.Prefix]
-	fresh  atomic.Int64 // keys that were counted since the Limiter was made
-	rates  rates
-	few    int // that many subjects are kept; 0: maxCounts
+	mu      sync.Mutex
+	under   map[Key][]*Attempt // attempts of this node that are under way
+	loading sync.Mutex         // one Load at a time
+	bans    atomic.Pointer[index]
+	exempt  atomic.Pointer[[]netip.Prefix]
+	fresh   atomic.Int64 // keys that were counted since the Limiter was made
+	rates   rates
+	few     int // that many subjects are kept; 0: maxCounts
 }
 
 // Attempt is a guess that may be made. One of its methods must be called, once; more

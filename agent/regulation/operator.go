@@ -81,6 +81,8 @@ func (l *Limiter) exempted() []netip.Prefix {
 
 // Load reads the operators' bans, which Check knows from then on.
 func (l *Limiter) Load(ctx context.Context) error {
+	l.loading.Lock() // so that what was read first is not remembered last
+	defer l.loading.Unlock()
 	all, err := l.Keeper.ListBans(ctx, l.now())
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
