@@ -126,7 +126,7 @@ func (b *Backends) find(ctx context.Context, name string) (at int, u User, err e
 // hidden returns ErrNotFound when a backend before the i-th has a user of that name.
 func (b *Backends) hidden(ctx context.Context, i int, asked, name string) error {
 	for _, e := range b.List[:i] {
-		if f, ok := e.Backend.(interface{ holds(name string) bool }); ok {
+		if f, ok := e.Backend.(*File); ok {
 			if f.holds(name) {
 				return ErrNotFound
 			}
@@ -171,13 +171,14 @@ func (b *Backends) known(canonical string) (at int, u User, ok bool) {
 		b.mu.Unlock()
 	}
 	for i, e := range b.List {
-		if u, ok := e.Known(canonical); ok {
+		// Whom a directory has no more, it knows as disabled; a later backend may have him.
+		if u, ok := e.Known(canonical); ok && !(u.Disabled && owner > i) {
 			return i, u, true
 		}
 		if owner <= i && !whole(e.Backend) {
 			return 0, User{}, false
 		}
-		if f, ok := e.Backend.(interface{ holds(name string) bool }); ok && f.holds(canonical) {
+		if f, ok := e.Backend.(*File); ok && f.holds(canonical) {
 			return 0, User{}, false // the same name in another spelling hides it
 		}
 	}
@@ -186,24 +187,19 @@ func (b *Backends) known(canonical string) (at int, u User, ok bool) {
 
 // whole says whether a backend has all of its users in memory.
 func whole(b Backend) bool {
-	w, ok := b.(interface{ whole() bool })
-	return ok && w.whole()
-}
-
-func (f *File) whole() bool { return true }
-
-// whole says whether whom Known does not return does not exist.
-func (b *Backends) whole() bool {
-	return !slices.ContainsFunc(b.List, func(e Named) bool { return !whole(e.Backend) })
+	_, ok := b.(*File)
+	return ok
 }
 
 // Whole says whether all users are in memory, so that whom Known does not return does not
 // exist.
-func (b *Backends) Whole() bool { return b.whole() }
+func (b *Backends) Whole() bool {
+	return !slices.ContainsFunc(b.List, func(e Named) bool { return !whole(e.Backend) })
+}
 
-// Owner is the name of the backend that has a user, by canonical name, and whether it
-// can set his password. Errors: ErrNotFound, ErrUnavailable, ctx's.
-func (b *Backends) Owner(ctx context.Context, name string) (backend Named, err error) {
+// Owner is the backend that has the user whom a name means. Errors: ErrNotFound,
+// ErrUnavailable, ctx's.
+func (b *Backends) Owner(ctx context.Context, name string) (Named, error) {
 	at, _, err := b.find(ctx, name)
 	if err != nil {
 		return Named{}, err

@@ -22,7 +22,8 @@ type remote struct {
 	away    bool
 	takes   time.Duration
 	asked   int
-	judged  int // passwords
+	judged  int    // passwords
+	gone    string // who is Known as disabled, and not found
 	epoch   uint64
 	run     func(context.Context) error
 }
@@ -44,6 +45,9 @@ func (s *remote) Find(_ context.Context, name string) (User, error) {
 		return User{}, fmt.Errorf("ldap: %w", ErrUnavailable)
 	}
 	for _, u := range s.people {
+		if u.Name == s.gone {
+			continue
+		}
 		if strings.EqualFold(u.Name, name) || slices.Contains(u.Emails, name) {
 			s.memory[u.Name] = true
 			return u, nil
@@ -311,6 +315,28 @@ func TestHiddenIsNotKnown(t *testing.T) {
 	}
 	if _, err := b.Find(t.Context(), "dora"); !errors.Is(err, ErrNotFound) {
 		t.Errorf("dora is found: %v", err)
+	}
+}
+
+// TestGoneFromTheFirst: whom a directory has no more, and knows as disabled, the next one
+// may have.
+func TestGoneFromTheFirst(t *testing.T) {
+	b, _, s := two(t, false)
+	if _, err := b.Find(t.Context(), "alice"); err != nil {
+		t.Fatal(err)
+	}
+	s.mu.Lock()
+	s.people["alice"] = User{Name: "alice", Disabled: true}
+	s.gone = "alice"
+	s.mu.Unlock()
+	if u, ok := b.Known("alice"); !ok || !u.Disabled {
+		t.Errorf("before anybody asked: %+v, %v", u, ok)
+	}
+	if u, err := b.Find(t.Context(), "alice"); err != nil || u.DisplayName != "Alice Liddell" {
+		t.Fatalf("%+v, %v", u, err)
+	}
+	if u, ok := b.Known("alice"); !ok || u.DisplayName != "Alice Liddell" {
+		t.Errorf("afterwards: %+v, %v", u, ok)
 	}
 }
 
