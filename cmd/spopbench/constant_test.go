@@ -7,6 +7,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"postern/agent"
+	"postern/agent/spop"
 )
 
 // serveTest starts the constant agent on a private socket.
@@ -60,7 +63,7 @@ func TestLoadRefusesAnotherVerdict(t *testing.T) {
 }
 
 func TestConstantAgentEchoesTheRequestID(t *testing.T) {
-	head, _ := Load{Host: "app.example.com"}.payload()
+	head := Load{Host: "app.example.com"}.payload("").head
 	rid, err := requestID(head)
 	if err != nil || string(rid) != "6f1c0f6e-3c1d-4a5e-9d5e-0d9c8a1f2b3c" {
 		t.Errorf("rid %q, %v", rid, err)
@@ -68,6 +71,34 @@ func TestConstantAgentEchoesTheRequestID(t *testing.T) {
 	for cut := range 53 { // the argument ends there
 		if rid, err := requestID(head[:cut]); err == nil {
 			t.Errorf("of %d bytes: rid %q", cut, rid)
+		}
+	}
+}
+
+// TestPayload: the benchmark's frames are what the agent reads, whatever is left open.
+func TestPayload(t *testing.T) {
+	for _, tt := range []struct{ hole, token, authorization string }{
+		{"", "", ""}, {agent.ArgToken, "tttt", ""}, {agent.ArgAuthorization, "", "Basic eA=="},
+	} {
+		frame := appendNotify(nil, 3, Load{Host: "app.example.com"}.payload(tt.hole), tt.token+tt.authorization)
+		f, ok := spop.DecodeFrame(frame[4:])
+		if !ok || f.Type != spop.FrameNotify || f.Stream != 3 {
+			t.Fatalf("%q: frame %+v", tt.hole, f)
+		}
+		name, size := f.Payload[1:1+f.Payload[0]], 2+int(f.Payload[0])
+		got := map[string]string{}
+		count := int(f.Payload[size-1])
+		for rest := f.Payload[size:]; len(rest) > 0; count-- {
+			arg := string(rest[1 : 1+rest[0]])
+			v, n := spop.DecodeValue(rest[1+len(arg):])
+			if n == 0 {
+				t.Fatalf("%q: argument %s does not decode", tt.hole, arg)
+			}
+			got[arg] = string(v.Bytes)
+			rest = rest[1+len(arg)+n:]
+		}
+		if string(name) != agent.Message || count != 0 || got[agent.ArgToken] != tt.token || got[agent.ArgAuthorization] != tt.authorization || got[agent.ArgFetchDest] != "document" {
+			t.Errorf("%q: message %s, %d arguments too few, %q", tt.hole, name, count, got)
 		}
 	}
 }

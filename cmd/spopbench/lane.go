@@ -66,7 +66,7 @@ func (n *lane) send(frames int, now, begin time.Time, pace time.Duration) {
 			at = begin.Add(time.Duration(n.next) * pace)
 		}
 		n.sent[n.next%uint64(len(n.sent))] = at
-		n.out = n.appendNotify(n.out, 2*n.next+1, n.pick())
+		n.out = appendNotify(n.out, 2*n.next+1, n.frame, n.pick())
 		n.next++
 		n.pending++
 	}
@@ -90,21 +90,17 @@ func (n *lane) sendSlow() {
 	if n.load.Once || n.slow || len(n.queue) == 0 {
 		return
 	}
-	n.out = n.appendNotify(n.out, 2*uint64(len(n.queue)), n.queue[0])
+	n.out = appendNotify(n.out, 2*uint64(len(n.queue)), n.beside, n.queue[0])
 	n.queue = n.queue[1:]
 	n.slow = true
 }
 
-func (n *lane) appendNotify(b []byte, stream uint64, token string) []byte {
+func appendNotify(b []byte, stream uint64, frame hollow, value string) []byte {
 	at := len(b)
 	b = append(b, 0, 0, 0, 0, typeNotify, 0, 0, 0, 1)
 	b = appendUvarint(b, stream)
 	b = append(b, 1)
-	b = append(b, n.head...)
-	if n.tail != nil {
-		b = append(b, token...)
-		b = append(b, n.tail...)
-	}
+	b = frame.append(b, value)
 	size := len(b) - at - 4
 	b[at], b[at+1], b[at+2], b[at+3] = byte(size>>24), byte(size>>16), byte(size>>8), byte(size)
 	return b

@@ -25,6 +25,7 @@ type Load struct {
 	Host     string
 	Tokens   []string // one is picked at random for each frame; none: anonymous
 	Slow     []string // one of these is always under way on each connection, beside the others
+	Basic    bool     // Slow are values of Authorization, of requests without a cookie
 	Once     bool     // every token once, in order, instead
 	Want     string   // the verdict that every answer must have
 	Lenient  bool     // another verdict is counted, not an error
@@ -121,8 +122,8 @@ type lane struct {
 	conn    net.Conn
 	rand    *rand.Rand
 	queue   []string // with Once: the tokens that are left; else the slow ones
-	head    []byte   // payload before the token, and after it
-	tail    []byte
+	frame   hollow   // with a token, or whole
+	beside  hollow   // of the slow ones
 	want    []byte
 	sent    []time.Time // by frame id modulo its length; zero: free
 	next    uint64
@@ -148,41 +149,67 @@ func (l Load) open(ctx context.Context, seed uint64) (*lane, error) {
 	if kind, _, _, _, size, err := nextFrame(buf[:n]); err != nil || size != n || kind != typeAgentHello {
 		return nil, fmt.Errorf("answer to HELLO: type %d, %d of %d bytes: %w", kind, size, n, errors.Join(err))
 	}
-	head, tail := l.payload()
+	frame := l.payload(agent.ArgToken)
+	if len(l.Tokens) == 0 {
+		frame = l.payload("")
+	}
+	beside := frame
+	if l.Basic {
+		beside = l.payload(agent.ArgAuthorization)
+	}
 	want := appendText([]byte{1, 3, 2}, agent.VarVerdict, l.Want)
-	return &lane{load: l, conn: conn, queue: l.share(int(seed)), rand: rand.New(rand.NewPCG(seed, 1)), head: head, tail: tail, want: want,
+	return &lane{load: l, conn: conn, queue: l.share(int(seed)), rand: rand.New(rand.NewPCG(seed, 1)), frame: frame, beside: beside, want: want,
 		sent: make([]time.Time, 4096), in: make([]byte, 0, 256<<10), out: make([]byte, 0, 256<<10)}, nil
 }
 
-// payload is a NOTIFY as HAProxy sends it for a browser, in two parts around the token.
-func (l Load) payload() (head, tail []byte) {
+// hollow is a payload in two parts, around the length and the characters of one value; one
+// without a tail is whole.
+type hollow struct{ head, tail []byte }
+
+func (h hollow) append(b []byte, value string) []byte {
+	b = append(b, h.head...)
+	if h.tail == nil {
+		return b
+	}
+	b = appendUvarint(b, uint64(len(value)))
+	return append(append(b, value...), h.tail...)
+}
+
+// payload is a NOTIFY as HAProxy sends it for a browser, open where the value of that
+// argument belongs, or anonymous.
+func (l Load) payload(hole string) hollow {
 	var args int
-	var b []byte
+	var b, head []byte
+	name := func(name string) { b = appendName(b, name); args++ }
 	text := func(name, value string) { b = appendText(b, name, value); args++ }
-	null := func(name string) { b = append(appendName(b, name), 0); args++ }
-	b = append(appendName(b, agent.ArgVersion), 4, agent.Contract)
-	args++
+	null := func(s string) { name(s); b = append(b, 0) }
+	maybe := func(s string) {
+		if s != hole {
+			null(s)
+			return
+		}
+		name(s)
+		head, b = append(b, 8), nil
+	}
+	name(agent.ArgVersion)
+	b = append(b, 4, agent.Contract)
 	text(agent.ArgRequestID, "6f1c0f6e-3c1d-4a5e-9d5e-0d9c8a1f2b3c")
 	text(agent.ArgMethod, "GET")
-	b = append(appendName(b, agent.ArgTLS), 0x11)
-	args++
+	name(agent.ArgTLS)
+	b = append(b, 0x11)
 	text(agent.ArgHost, l.Host)
 	text(agent.ArgPath, "/projects/42/board")
 	text(agent.ArgQuery, "view=week&page=3")
-	b = append(appendName(b, agent.ArgSource), 6, 192, 0, 2, 7)
-	args++
-	if len(l.Tokens) > 0 {
-		b = append(appendName(b, agent.ArgToken), 8)
-		b = appendUvarint(b, uint64(len(l.Tokens[0])))
-		args++
-		head, b = b, nil
-		b = append(appendName(b, agent.ArgTokens), 4, 1)
-	} else {
-		null(agent.ArgToken)
-		b = append(appendName(b, agent.ArgTokens), 4, 0)
+	name(agent.ArgSource)
+	b = append(b, 6, 192, 0, 2, 7)
+	maybe(agent.ArgToken)
+	name(agent.ArgTokens)
+	cookies := byte(0)
+	if hole == agent.ArgToken {
+		cookies = 1
 	}
-	args++
-	null(agent.ArgAuthorization)
+	b = append(b, 4, cookies)
+	maybe(agent.ArgAuthorization)
 	text(agent.ArgAccept, "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8")
 	null(agent.ArgRequestedWith)
 	null(agent.ArgOrigin)
@@ -191,8 +218,8 @@ func (l Load) payload() (head, tail []byte) {
 	text(agent.ArgFetchDest, "document")
 	null(agent.ArgUpgrade)
 	start := append(appendName(nil, agent.Message), byte(args))
-	if head == nil {
-		return append(start, b...), nil
+	if hole == "" {
+		return hollow{head: append(start, b...)}
 	}
-	return append(start, head...), b
+	return hollow{head: append(start, head...), tail: b}
 }

@@ -59,7 +59,7 @@ func newRig(ctx context.Context, p programs, series, dir string) (_ *rig, err er
 			r.stop()
 		}
 	}()
-	s, err := newSite(dir, 12)
+	s, err := newSite(dir, 12, false)
 	if err != nil {
 		return nil, err
 	}

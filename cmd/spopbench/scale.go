@@ -16,12 +16,12 @@ type bench struct {
 }
 
 // startBench makes a site and starts its Postern; dir must be empty.
-func startBench(ctx context.Context, p programs, name string, rules, sessions int) (*bench, error) {
+func startBench(ctx context.Context, p programs, name string, rules, sessions int, machines bool) (*bench, error) {
 	dir, err := os.MkdirTemp("", "spopbench-")
 	if err != nil {
 		return nil, err
 	}
-	s, err := newSite(dir, rules)
+	s, err := newSite(dir, rules, machines)
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +105,7 @@ func compareScales(ctx context.Context, pl plan, title string, benches []*bench)
 func compareRules(ctx context.Context, p programs, pl plan) (Section, error) {
 	var all []*bench
 	for _, n := range []int{12, 1000, 10000} {
-		b, err := startBench(ctx, p, fmt.Sprintf("%d rules", n), n, 1000)
+		b, err := startBench(ctx, p, fmt.Sprintf("%d rules", n), n, 1000, false)
 		if err != nil {
 			return Section{}, err
 		}
@@ -123,7 +123,7 @@ func compareSessions(ctx context.Context, p programs, pl plan, most int) ([]Sect
 	var all []*bench
 	for _, n := range []int{1000, 100_000, most} {
 		pl.say("making %d sessions", n)
-		b, err := startBench(ctx, p, fmt.Sprintf("%d sessions", n), 12, n)
+		b, err := startBench(ctx, p, fmt.Sprintf("%d sessions", n), 12, n, false)
 		if err != nil {
 			return nil, err
 		}
@@ -180,6 +180,15 @@ func holdBounds(ctx context.Context, p programs, pl plan, small, large *bench) (
 		return s, err
 	}
 	row("p99 added by store misses on the connection", "ms", 1, added...)
+	machines, err := startBench(ctx, p, "machines", 12, 1000, true)
+	if err != nil {
+		return s, err
+	}
+	defer machines.close()
+	if added, err = machines.hashing(ctx, pl); err != nil {
+		return s, err
+	}
+	row("p99 added by Basic hashes on the connection", "ms", 1, added...)
 	return s, nil
 }
 
@@ -208,21 +217,40 @@ func (b *bench) neighbour(ctx context.Context, pl plan) ([]float64, error) {
 	if _, err := warm.Run(ctx, time.Minute); err != nil {
 		return nil, err
 	}
+	return b.beside(ctx, pl, "a store miss", cached, rest, false)
+}
+
+// hashing measures the same for one password at a time that has to be hashed: every user
+// signs in once.
+func (b *bench) hashing(ctx context.Context, pl plan) ([]float64, error) {
+	if err := b.warm(ctx); err != nil {
+		return nil, err
+	}
+	var all []string
+	for i := range userCount {
+		all = append(all, authorization(userName(i)))
+	}
+	return b.beside(ctx, pl, "a password", b.tokens, all, true)
+}
+
+// beside measures decisions for cached sessions alone, and with one slow request at a time
+// on the same connection.
+func (b *bench) beside(ctx context.Context, pl plan, what string, cached, slow []string, basic bool) ([]float64, error) {
 	var added []float64
 	for round := range pl.rounds {
-		l := Load{Socket: b.site.socket(), Conns: 1, InFlight: 20, Rate: 5000, Host: "app.example.com", Tokens: cached, Want: "allow"}
+		l := Load{Socket: b.site.socket(), Conns: 1, InFlight: 20, Rate: 5000, Host: "app.example.com", Tokens: cached, Want: "allow", Basic: basic}
 		alone, err := l.Run(ctx, pl.each)
 		if err != nil {
 			return nil, err
 		}
-		share := len(rest) / pl.rounds
-		l.Slow = rest[round*share : (round+1)*share]
+		share := len(slow) / pl.rounds
+		l.Slow = slow[round*share : (round+1)*share]
 		beside, err := l.Run(ctx, pl.each)
 		if err != nil {
 			return nil, err
 		}
 		ms := float64(beside.Latency.ValueAtQuantile(99)-alone.Latency.ValueAtQuantile(99)) / 1e6
-		pl.say("p99 alone %v, beside a store miss %v", quantile(alone.Latency, 99), quantile(beside.Latency, 99))
+		pl.say("p99 alone %v, beside %s %v", quantile(alone.Latency, 99), what, quantile(beside.Latency, 99))
 		added = append(added, max(0, ms))
 	}
 	return added, nil

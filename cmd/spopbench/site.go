@@ -1,10 +1,13 @@
 package main
 
 import (
+	"encoding/base64"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"golang.org/x/crypto/bcrypt"
 )
 
 // site is a folder with a whole configuration: Postern, its users, and HAProxy's frontend.
@@ -19,23 +22,32 @@ const userCount = 1000
 func userName(i int) string { return fmt.Sprintf("user%06d", i%userCount) }
 
 // newSite writes postern.yml with as many rules and users.yml. Twelve rules are the
-// smallest site; further ones name further hosts, two in three of them.
-func newSite(dir string, rules int) (site, error) {
+// smallest site; further ones name further hosts, two in three of them. With machines, a
+// name and a password do in place of a session.
+func newSite(dir string, rules int, machines bool) (site, error) {
 	portal, err := freePort()
 	if err != nil {
 		return site{}, err
 	}
 	s := site{dir: dir, portal: portal}
-	if err := os.WriteFile(s.path("postern.yml"), s.config(rules), 0o600); err != nil {
+	if err := os.WriteFile(s.path("postern.yml"), s.config(rules, machines), 0o600); err != nil {
 		return site{}, err
 	}
-	return s, os.WriteFile(s.path("users.yml"), usersFile(), 0o600)
+	users, err := usersFile()
+	if err != nil {
+		return site{}, err
+	}
+	return s, os.WriteFile(s.path("users.yml"), users, 0o600)
 }
 
 func (s site) path(name string) string { return filepath.Join(s.dir, name) }
 func (s site) socket() string          { return s.path("agent.sock") }
 
-func (s site) config(rules int) []byte {
+func (s site) config(rules int, machines bool) []byte {
+	takes := ""
+	if machines {
+		takes = ", credentials: [basic]"
+	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "domains:\n  - {domain: example.com, portal: https://auth.example.com, tls: upstream}\n")
 	fmt.Fprintf(&b, "agent: {listen: 'unix:%s', mode: '0600', group: ''}\nportal: {listen: %s}\n", s.socket(), s.portal)
@@ -53,7 +65,7 @@ func (s site) config(rules int) []byte {
 		"{name: bank, domain: bank.example.com, policy: two_factor, subject: 'group:staff'}",
 		"{name: search, domain: app.example.com, query: [[{key: token, operator: present}]], policy: deny}",
 		"{name: secret, domain: app.example.com, resources: ['^/secret/'], policy: two_factor}",
-		"{name: app, domain: app.example.com, subject: ['group:staff', 'group:wiki'], policy: one_factor}",
+		"{name: app, domain: app.example.com, subject: ['group:staff', 'group:wiki'], policy: one_factor" + takes + "}",
 		"{name: rest, domain: '*.example.com', policy: one_factor}",
 	} {
 		fmt.Fprintf(&b, "    - %s\n", r)
@@ -64,15 +76,30 @@ func (s site) config(rules int) []byte {
 	return []byte(b.String())
 }
 
-// usersFile holds users that nobody signs in as: their sessions are made by the benchmark.
-func usersFile() []byte {
+// password is everybody's, with bcrypt at the cost that most tools choose.
+const (
+	password     = "correct horse battery staple"
+	passwordCost = 10
+)
+
+// authorization is what a program of a user sends.
+func authorization(user string) string {
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))
+}
+
+// usersFile holds users that seldom sign in: their sessions are made by the benchmark.
+func usersFile() ([]byte, error) {
+	hash, err := bcrypt.GenerateFromPassword([]byte(password), passwordCost)
+	if err != nil {
+		return nil, err
+	}
 	var b strings.Builder
 	b.WriteString("users:\n")
 	for i := range userCount {
 		fmt.Fprintf(&b, "  %s:\n    displayname: User Number %06d\n    email: %s@example.com\n    groups: [staff, wiki]\n", userName(i), i, userName(i))
-		b.WriteString("    password: '$2a$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy'\n")
+		fmt.Fprintf(&b, "    password: '%s'\n", hash)
 	}
-	return []byte(b.String())
+	return []byte(b.String()), nil
 }
 
 // frontend writes the part of HAProxy's configuration that an operator would write, and
