@@ -30,7 +30,7 @@ const (
 // number of those is logged. None of them costs an answer more than a look at a number.
 type Decisions struct {
 	log   *slog.Logger
-	queue chan decision
+	queue chan *decision
 	which atomic.Int32
 	lost  atomic.Uint64
 }
@@ -46,7 +46,7 @@ type decision struct {
 
 // NewDecisions makes one that logs none yet. Nothing is written before Run.
 func NewDecisions(log *slog.Logger) *Decisions {
-	return &Decisions{log: log, queue: make(chan decision, maxDecisions)}
+	return &Decisions{log: log, queue: make(chan *decision, maxDecisions)}
 }
 
 // Set chooses what is logged, at any time.
@@ -80,7 +80,7 @@ func (d *Decisions) wants(v policy.Verdict) bool {
 // add copies what q is a view of, and never waits. Without its id a request has not been
 // read, and q is that of another.
 func (d *Decisions) add(q *question, v policy.Verdict, why policy.Reason, rule string, who *session.Entry) {
-	one := decision{at: q.now, verdict: v, rule: rule, why: string(why)}
+	one := &decision{at: q.now, verdict: v, rule: rule, why: string(why)}
 	if who != nil {
 		one.user, one.session = who.User, who.ID
 	}
@@ -125,14 +125,14 @@ func (d *Decisions) Run(ctx context.Context) error {
 	for {
 		select {
 		case one := <-d.queue:
-			d.write(&one)
+			d.write(one)
 		case <-tick.C:
 			lost()
 		case <-ctx.Done():
 			for {
 				select {
 				case one := <-d.queue:
-					d.write(&one)
+					d.write(one)
 				default:
 					lost()
 					return nil

@@ -8,20 +8,26 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
 // What may stand in a configuration file unquoted. HAProxy gives a meaning to quotes,
 // backslashes, spaces, #, $, %, braces and commas; none of them is let in.
+// They are compiled by whoever asks first: a daemon never does.
 var (
-	cookieName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
-	headerName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]{0,63}$`)
-	hostName   = regexp.MustCompile(`^[a-z0-9_][a-z0-9_-]{0,62}(\.[a-z0-9_][a-z0-9_-]{0,62})*$`)
-	filePath   = regexp.MustCompile(`^[A-Za-z0-9_./@:+-]+$`)
+	cookieName = pattern(`^[A-Za-z0-9_-]{1,64}$`)
+	headerName = pattern(`^[A-Za-z][A-Za-z0-9-]{0,63}$`)
+	hostName   = pattern(`^[a-z0-9_][a-z0-9_-]{0,62}(\.[a-z0-9_][a-z0-9_-]{0,62})*$`)
+	filePath   = pattern(`^[A-Za-z0-9_./@:+-]+$`)
 )
 
+func pattern(expr string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
+}
+
 // reserved are headers that mean something else than who the user is.
-var reserved = regexp.MustCompile(`(?i)^(host|cookie|set-cookie|connection|upgrade|content-.*|transfer-encoding|te|trailer|expect|authorization|location|x-forwarded-(for|proto|host|port)|forwarded|sec-.*|accept.*|origin|referer)$`)
+var reserved = pattern(`(?i)^(host|cookie|set-cookie|connection|upgrade|content-.*|transfer-encoding|te|trailer|expect|authorization|location|x-forwarded-(for|proto|host|port)|forwarded|sec-.*|accept.*|origin|referer)$`)
 
 // socketPath is the longest path of a unix socket, in bytes: sun_path less its NUL.
 const socketPath = 107
@@ -36,10 +42,10 @@ func (c Config) validate(v Version, f Form) error {
 	if f != Defaults && f != Block {
 		fault("form %q is neither %q nor %q", string(f), Defaults, Block)
 	}
-	if !cookieName.MatchString(c.Cookie) {
+	if !cookieName().MatchString(c.Cookie) {
 		fault("cookie name %q: only letters, digits, - and _ can be told to HAProxy", c.Cookie)
 	}
-	if !filePath.MatchString(c.SPOE) {
+	if !filePath().MatchString(c.SPOE) {
 		fault("path of spoe.conf %q: only letters, digits and _./@:+- can be told to HAProxy", c.SPOE)
 	}
 	if _, err := c.timeout(); err != nil {
@@ -62,7 +68,7 @@ func (c Config) validate(v Version, f Form) error {
 		fault("no domain: HAProxy would not know where the portal is")
 	}
 	for _, d := range c.Domains {
-		if !hostName.MatchString(d.Name) || len(d.Name) > 253 {
+		if !hostName().MatchString(d.Name) || len(d.Name) > 253 {
 			fault("domain %q is not a host name in lower case", d.Name)
 		}
 		if _, _, err := portalOf(d.Portal); err != nil {
@@ -85,9 +91,9 @@ func (h Headers) Validate() error {
 		switch {
 		case name == "":
 			continue
-		case !headerName.MatchString(name):
+		case !headerName().MatchString(name):
 			errs = append(errs, fmt.Errorf("header name %q: it starts with a letter and has only letters, digits and hyphens", name))
-		case reserved.MatchString(name):
+		case reserved().MatchString(name):
 			errs = append(errs, fmt.Errorf("header name %q has a meaning of its own", name))
 		case seen[key]:
 			errs = append(errs, fmt.Errorf("header name %q is used twice", name))
@@ -125,7 +131,7 @@ func portalOf(raw string) (host, port string, err error) {
 	switch {
 	case u.Scheme != "https":
 		return "", "", fmt.Errorf("portal %q does not begin with https://", raw)
-	case !hostName.MatchString(host) || len(host) > 253:
+	case !hostName().MatchString(host) || len(host) > 253:
 		return "", "", fmt.Errorf("portal %q: its host is not a host name in lower case", raw)
 	case port != "" && (numErr != nil || number == 0):
 		return "", "", fmt.Errorf("portal %q: its port is not a number of 1 to 65535", raw)
@@ -142,7 +148,7 @@ func portalOf(raw string) (host, port string, err error) {
 func serverAddress(s string) (string, error) {
 	if path, ok := strings.CutPrefix(s, "unix:"); ok {
 		switch {
-		case !filePath.MatchString(path) || path[0] != '/':
+		case !filePath().MatchString(path) || path[0] != '/':
 			return "", fmt.Errorf("%q: a socket has an absolute path of letters, digits and _./@:+-", s)
 		case len(path) > socketPath:
 			return "", fmt.Errorf("%q: a socket's path has at most %d bytes", s, socketPath)
@@ -162,7 +168,7 @@ func serverAddress(s string) (string, error) {
 		return "", fmt.Errorf("%q is no address to connect to", s)
 	case ip != nil && ip.To4() == nil:
 		return "ipv6@[" + ip.String() + "]:" + port, nil
-	case ip == nil && !hostName.MatchString(strings.ToLower(host)):
+	case ip == nil && !hostName().MatchString(strings.ToLower(host)):
 		return "", fmt.Errorf("%q: the host is not a name or an address", s)
 	}
 	return strings.ToLower(host) + ":" + port, nil
