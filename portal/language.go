@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"sort"
+	"strings"
+	"sync"
 
 	"github.com/nicksnyder/go-i18n/v2/i18n"
 	"golang.org/x/text/language"
@@ -17,57 +19,82 @@ var localeFiles embed.FS
 // locales; a test compares them with those that templates and code use.
 type sentence string
 
-// catalogue is every sentence in every language.
+// catalogue is every sentence in every language. A language is read when it is first
+// spoken: most portals speak few of them.
 type catalogue struct {
 	tags     []language.Tag // English first: what is said when nothing else fits
 	matcher  language.Matcher
 	speakers map[string]*speaker
-	choices  []choice
+	choices  func() []choice // for the footer, by name
 }
 
 // speaker says sentences in one language.
 type speaker struct {
 	Tag   string // BCP 47
 	Dir   string // "ltr" or "rtl"
-	words *i18n.Localizer
+	words func() *i18n.Localizer
 }
 
 // choice is a language as the footer offers it.
 type choice struct{ Tag, Name string }
 
-// openCatalogue reads the languages that are built in.
+// openCatalogue finds the languages that are built in. They are files of the program; a
+// test reads each of them.
 func openCatalogue() (*catalogue, error) {
-	bundle := i18n.NewBundle(language.English)
-	bundle.RegisterUnmarshalFunc("json", json.Unmarshal)
 	files, err := localeFiles.ReadDir("locales")
 	if err != nil {
 		return nil, fmt.Errorf("portal: languages: %w", err)
 	}
+	c := &catalogue{tags: []language.Tag{language.English}, speakers: map[string]*speaker{}}
 	for _, f := range files {
-		if _, err := bundle.LoadMessageFileFS(localeFiles, "locales/"+f.Name()); err != nil {
+		t, err := language.Parse(strings.TrimSuffix(f.Name(), ".json"))
+		if err != nil {
 			return nil, fmt.Errorf("portal: language %s: %w", f.Name(), err)
 		}
+		if t != language.English {
+			c.tags = append(c.tags, t)
+		}
 	}
-	c := &catalogue{speakers: map[string]*speaker{}}
-	c.tags = append([]language.Tag{language.English}, without(bundle.LanguageTags(), language.English)...)
 	c.matcher = language.NewMatcher(c.tags)
 	for _, t := range c.tags {
-		s := &speaker{Tag: t.String(), Dir: direction(t), words: i18n.NewLocalizer(bundle, t.String())}
-		c.speakers[s.Tag] = s
-		c.choices = append(c.choices, choice{s.Tag, s.say("language.name")})
+		c.speakers[t.String()] = &speaker{Tag: t.String(), Dir: direction(t), words: sync.OnceValue(func() *i18n.Localizer { return learn(t) })}
 	}
-	sort.Slice(c.choices, func(i, j int) bool { return c.choices[i].Name < c.choices[j].Name })
+	c.choices = sync.OnceValue(c.offer)
 	return c, nil
 }
 
-func without(tags []language.Tag, t language.Tag) []language.Tag {
-	var out []language.Tag
-	for _, x := range tags {
-		if x != t {
-			out = append(out, x)
-		}
+// localeFile is the name of a language's file.
+func localeFile(tag string) string { return "locales/" + tag + ".json" }
+
+// learn reads a language, with English behind it for what it lacks. What cannot be read
+// is said by its key.
+func learn(t language.Tag) *i18n.Localizer {
+	bundle := i18n.NewBundle(language.English)
+	bundle.RegisterUnmarshalFunc("json", json.Unmarshal)
+	_, _ = bundle.LoadMessageFileFS(localeFiles, localeFile(language.English.String()))
+	if t != language.English {
+		_, _ = bundle.LoadMessageFileFS(localeFiles, localeFile(t.String()))
 	}
-	return out
+	return i18n.NewLocalizer(bundle, t.String())
+}
+
+// offer reads what each language calls itself.
+func (c *catalogue) offer() []choice {
+	var list []choice
+	for _, t := range c.tags {
+		var file struct {
+			Name struct {
+				Other string `json:"other"`
+			} `json:"language.name"`
+		}
+		data, _ := localeFiles.ReadFile(localeFile(t.String()))
+		if json.Unmarshal(data, &file) != nil || file.Name.Other == "" {
+			file.Name.Other = t.String()
+		}
+		list = append(list, choice{t.String(), file.Name.Other})
+	}
+	sort.Slice(list, func(i, j int) bool { return list[i].Name < list[j].Name })
+	return list
 }
 
 // direction is how a language's script runs.
@@ -118,7 +145,7 @@ func (s *speaker) say(key sentence, args ...any) string {
 		}
 		config.TemplateData, config.PluralCount = data, data["Count"]
 	}
-	text, err := s.words.Localize(config)
+	text, err := s.words().Localize(config)
 	if err != nil && text == "" {
 		return string(key)
 	}

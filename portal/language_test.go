@@ -184,6 +184,28 @@ func TestPlurals(t *testing.T) {
 	}
 }
 
+// TestEveryLanguageIsRead: files are read when a language is first spoken, where nobody
+// sees what is wrong with one.
+func TestEveryLanguageIsRead(t *testing.T) {
+	c, err := openCatalogue()
+	must(t, err)
+	names := map[string]string{}
+	for _, one := range c.choices() {
+		names[one.Tag] = one.Name
+	}
+	if len(names) != 10 || len(c.tags) != 10 || c.tags[0] != language.English {
+		t.Errorf("languages %v, choices %v", c.tags, names)
+	}
+	seen := map[string]string{}
+	for tag, s := range c.speakers {
+		name := s.say("language.name")
+		if name == "language.name" || name != names[tag] || seen[name] != "" {
+			t.Errorf("%s calls itself %q, is offered as %q; %s calls itself so", tag, name, names[tag], seen[name])
+		}
+		seen[name] = tag
+	}
+}
+
 func TestDirection(t *testing.T) {
 	for tag, want := range map[string]string{"en": "ltr", "ar": "rtl", "he": "rtl", "fa-IR": "rtl", "ur": "rtl", "ja": "ltr", "ru": "ltr"} {
 		if got := direction(language.MustParse(tag)); got != want {

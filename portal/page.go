@@ -150,7 +150,7 @@ func (p page) Resets() bool { return p.site.resets() }
 func (p page) RequestID() string { return p.visit.id }
 
 // Languages are those that can be chosen.
-func (p page) Languages() []choice { return p.site.words.choices }
+func (p page) Languages() []choice { return p.site.words.choices() }
 
 // Back is the way out of an error: the sign-in, with what is known of its target.
 func (p page) Back() string { return p.visit.target.at("/") }
