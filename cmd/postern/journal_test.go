@@ -1,11 +1,11 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -167,6 +167,14 @@ func TestJournalFileThatCannotBeWritten(t *testing.T) {
 	}
 }
 
+// apart is a command in a process of its own.
+func apart(t *testing.T, dir string, args ...string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), self(t), append(args, "--config", filepath.Join(dir, "postern.yml"))...)
+	cmd.Env = append(os.Environ(), asPostern)
+	return cmd
+}
+
 // TestJournalSurvivesAKill: what was acknowledged is there, once, in order, and sealed.
 func TestJournalSurvivesAKill(t *testing.T) {
 	s := startStory(t, "journal: {file: audit.jsonl}\n")
@@ -174,9 +182,8 @@ func TestJournalSurvivesAKill(t *testing.T) {
 	for i := range 4 {
 		commands.Go(func() {
 			for range 3 {
-				code, _, stderr := typed("", "postern", "session", "revoke", "--user", fmt.Sprint("u", i), "--config", filepath.Join(s.dir, "postern.yml"))
-				if code != 0 || stderr != "" {
-					t.Errorf("exit %d: %s", code, stderr)
+				if out, err := apart(t, s.dir, "session", "revoke", "--user", fmt.Sprint("u", i)).CombinedOutput(); err != nil || string(out) != "0 ended\n" {
+					t.Errorf("%v: %s", err, out)
 				}
 			}
 		})
@@ -362,20 +369,19 @@ func TestFollowEndsWithTheDaemon(t *testing.T) {
 	h := startHouse(t, dir)
 	var out tail
 	out.limit = 1 << 20
-	done := make(chan int, 1)
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	go func() {
-		done <- terminal{Stdin: strings.NewReader(""), Stdout: &out, Stderr: &out}.run(ctx, []string{"postern", "audit", "--follow", "--config", filepath.Join(dir, "postern.yml")})
-	}()
+	follow := apart(t, dir, "audit", "--follow")
+	follow.Stdout, follow.Stderr = &out, &out
+	if err := follow.Start(); err != nil {
+		t.Fatal(err)
+	}
 	until(t, "the list", func() bool { return strings.Contains(out.String(), "started") })
 	if code, _, stderr := h.postern("user", "disable", "alice"); code != 0 {
 		t.Fatal(stderr)
 	}
 	until(t, "what happened", func() bool { return strings.Contains(out.String(), "user disable") })
 	h.stop()
-	if code := <-done; code != 1 || !strings.Contains(out.String(), "postern: postern has stopped") {
-		t.Errorf("exit %d: %s", code, out.String())
+	if err := follow.Wait(); follow.ProcessState.ExitCode() != 1 || !strings.Contains(out.String(), "postern: postern has stopped") {
+		t.Errorf("%v: %s", err, out.String())
 	}
 	if err := <-h.done; err != nil {
 		t.Fatal(err)
