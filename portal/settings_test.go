@@ -156,9 +156,9 @@ func TestRemovingAFactor(t *testing.T) {
 	if b.session("auth.example.com") != token {
 		t.Error("this session was ended too")
 	}
-	events := wantEvents(t, h, "bob", journal.FactorRemoved, journal.FactorAdded)
-	if events[0].Detail != "My phone" || events[0].Factor != "totp" {
-		t.Errorf("event %+v", events[0])
+	events := wantEvents(t, h, "bob", journal.Revoked, journal.Revoked, journal.Revoked, journal.FactorRemoved, journal.FactorAdded)
+	if events[3].Detail != "My phone" || events[3].Factor != "totp" {
+		t.Errorf("event %+v", events[3])
 	}
 	// What was removed proves nothing any more; what is left does.
 	other := h.browser()
