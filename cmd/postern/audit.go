@@ -85,8 +85,8 @@ func (t terminal) audit(c *cli.Context) error {
 		return err
 	}
 	slices.Reverse(list) // the newest is read last
-	if err := t.auditList(form, list); err != nil || !c.Bool("follow") {
-		return err
+	if !c.Bool("follow") {
+		return t.auditList(form, list)
 	}
 	return t.auditFollow(c.Context, cfg, form, f, list)
 }
@@ -173,6 +173,9 @@ func auditRow(r journal.Record) []string {
 	}
 }
 
+// auditHeader names the cells of an auditRow.
+const auditHeader = "TIME\tEVENT\tUSER\tADDRESS\tFACTOR\tREASON\tBY\tDETAIL"
+
 func (t terminal) auditList(form string, list []journal.Record) error {
 	enc := json.NewEncoder(t.Stdout)
 	switch form {
@@ -189,7 +192,7 @@ func (t terminal) auditList(form string, list []journal.Record) error {
 		for i, r := range list {
 			rows[i] = auditRow(r)
 		}
-		t.table("TIME\tEVENT\tUSER\tADDRESS\tFACTOR\tREASON\tBY\tDETAIL", rows)
+		t.table(auditHeader, rows)
 	}
 	return nil
 }
@@ -200,6 +203,12 @@ var errStopped = errors.New("postern has stopped")
 // auditFollow shows events as they come, until ctx ends or the daemon stops.
 func (t terminal) auditFollow(ctx context.Context, cfg *config.Config, form string, f journal.Filter, seen []journal.Record) error {
 	f.Oldest, f.Limit = true, 0
+	if form != "jsonl" {
+		t.auditLine(strings.Split(auditHeader, "\t"))
+	}
+	if err := t.auditMore(form, seen); err != nil {
+		return err
+	}
 	if len(seen) > 0 {
 		f.After = seen[len(seen)-1].Seq
 	}
@@ -209,8 +218,10 @@ func (t terminal) auditFollow(ctx context.Context, cfg *config.Config, form stri
 			if ctx.Err() != nil {
 				return nil
 			}
-			if errors.Is(err, errNoDaemon) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) {
-				return errStopped
+			for _, end := range []error{errNoDaemon, io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE} {
+				if errors.Is(err, end) {
+					return errStopped
+				}
 			}
 			return err
 		}
@@ -218,21 +229,30 @@ func (t terminal) auditFollow(ctx context.Context, cfg *config.Config, form stri
 			continue
 		}
 		f.After = list[len(list)-1].Seq
-		if form == "jsonl" {
-			if err := t.auditList(form, list); err != nil {
-				return err
-			}
-			continue
-		}
-		for _, r := range list {
-			cells := auditRow(r)
-			for i := range cells {
-				cells[i] = printable(cells[i])
-			}
-			fmt.Fprintf(t.Stdout, "%s  %-17s  %-12s  %-15s  %-8s  %-8s  %-8s  %s\n", cells[0], cells[1], cells[2], cells[3], cells[4], cells[5], cells[6], cells[7])
+		if err := t.auditMore(form, list); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// auditMore shows events in columns whose widths are known before the events are.
+func (t terminal) auditMore(form string, list []journal.Record) error {
+	if form == "jsonl" {
+		return t.auditList(form, list)
+	}
+	for _, r := range list {
+		t.auditLine(auditRow(r))
+	}
+	return nil
+}
+
+func (t terminal) auditLine(cells []string) {
+	widths := []int{19, 17, 14, 24, 9, 9, 12}
+	for i, w := range widths {
+		fmt.Fprintf(t.Stdout, "%-*s  ", w, printable(cells[i]))
+	}
+	fmt.Fprintln(t.Stdout, printable(cells[len(widths)]))
 }
 
 // auditVerify checks the chain in the store, and in a file of lines.

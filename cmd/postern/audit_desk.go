@@ -40,6 +40,11 @@ func (r *record) handle(ctx context.Context, mux *http.ServeMux) {
 			reply(w, nil, err)
 			return
 		}
+		// Without this, the end of the time to read the question ends its context.
+		if err := http.NewResponseController(w).SetReadDeadline(time.Time{}); err != nil {
+			reply(w, nil, err)
+			return
+		}
 		list, err := r.list(q.Context(), ctx.Done(), question)
 		reply(w, list, err)
 	})
