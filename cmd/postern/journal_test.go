@@ -239,6 +239,32 @@ func TestCutsAreFound(t *testing.T) {
 	}
 }
 
+// TestThreat35AuditKnowsOneName: whatever a user is called at the sign-in or on the command
+// line, his events stand under one name.
+func TestThreat35AuditKnowsOneName(t *testing.T) {
+	dir := shortDir(t)
+	writeMailSite(t, dir, "")
+	path := filepath.Join(dir, "postern.yml")
+	write(t, dir, "postern.yml", strings.Replace(readAll(t, path), "{file: users.yml}", "{file: users.yml, search: {email: true, case_insensitive: true}}", 1))
+	h := startHouse(t, dir)
+	for _, name := range []string{"DORA", "dora@example.com", "Dora@Example.Com"} {
+		if code, _, stderr := h.postern("user", "disable", name); code != 0 {
+			t.Fatalf("exit %d: %s", code, stderr)
+		}
+		code, stdout, stderr := h.postern("audit", "--user", name, "--kind", "admin", "-o", "jsonl")
+		if code != 0 || strings.Count(stdout, `"user":"dora"`) == 0 || strings.Count(stdout, `"user":"dora"`) != strings.Count(stdout, "\n") {
+			t.Errorf("%s: exit %d: %s%s", name, code, stdout, stderr)
+		}
+	}
+	if code, stdout, _ := h.postern("audit", "--user", "somebody who is gone"); code != 0 || strings.Count(stdout, "\n") != 1 {
+		t.Errorf("exit %d: %s", code, stdout)
+	}
+	write(t, dir, "users.yml", "users: 7")
+	if code, stdout, stderr := h.postern("audit", "--user", "dora", "-o", "jsonl"); code != 0 || strings.Count(stdout, "\n") < 3 {
+		t.Errorf("with a broken users file: exit %d: %s%s", code, stdout, stderr)
+	}
+}
+
 // TestThreat68JournalTakesCommandsOnly: whoever may ask the control socket can tell what
 // he did, as himself, and nothing else.
 func TestThreat68JournalTakesCommandsOnly(t *testing.T) {
