@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strconv"
 	"testing"
 	"time"
 
+	"postern/agent/policy"
 	"postern/agent/regulation"
 	"postern/portal/journal"
 	"postern/portal/users"
@@ -165,4 +167,28 @@ func TestAPanicCountsAsAGuess(t *testing.T) {
 		h.from(n).signIn("", "bob", "builder").want(t, http.StatusInternalServerError)
 	}
 	h.from(9).signIn("", "bob", "builder").want(t, http.StatusTooManyRequests)
+}
+
+// Whoever is banned between his factors does not get to the second, nor a mail with a code.
+func TestABannedUserProvesNoSecondFactor(t *testing.T) {
+	h, _, app, codes := enrolled(t)
+	to := proveQuery(bank)
+	b := h.browser()
+	b.signIn("?rd="+url.QueryEscape(bank), "bob", "builder").wantRedirect(t, to)
+	page := b.get(auth + to)
+	ban := h.ban("bob", "")
+	letters := len(h.letters())
+	for _, way := range [][]string{{"way", "totp", "code", app.next()}, {"way", "recovery", "code", codes[0]}, {"way", "mail", "send", "yes"}, {"password", "builder"}} {
+		b.send(page, "/prove", way...).want(t, http.StatusForbidden, "Your account may not sign in at the moment.")
+	}
+	if n := len(h.letters()); n != letters {
+		t.Errorf("%d letters to a banned user", n-letters)
+	}
+	if h.level(b) != policy.LevelOne {
+		t.Error("a second factor was taken")
+	}
+	if _, err := h.server.Guesses.Revoke(t.Context(), regulation.Which{IDs: []string{ban.ID}}); err != nil {
+		t.Fatal(err)
+	}
+	b.send(page, "/prove", "way", "recovery", "code", codes[0]).wantRedirect(t, bank) // it was not spent
 }
