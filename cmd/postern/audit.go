@@ -264,30 +264,21 @@ func (t terminal) auditVerify(c *cli.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	var r journal.Report
-	err = daemon{cfg.Control}.call(c.Context, "/journal/verify", nil, &r)
-	if errors.Is(err, errNoDaemon) {
-		err = withRecord(c.Context, cfg, func(rec *record) (err error) {
-			r, err = rec.Verify(c.Context)
+	reports, names := map[string]journal.Report{}, []string{"store"}
+	if path != "" { // first: the store may only have more
+		if reports["file"], err = verifyFile(cfg, path); err != nil {
 			return err
-		})
+		}
+		names = append(names, "file")
 	}
+	r, err := verifyStore(c.Context, cfg)
 	if err != nil {
 		return err
 	}
-	reports := map[string]journal.Report{"store": r}
-	names := []string{"store"}
-	if path != "" {
-		copied, err := verifyFile(cfg, path)
-		if err != nil {
-			return err
-		}
-		reports["file"], names = copied, append(names, "file")
-		if copied.Last > r.Last {
-			r.Faults = append(r.Faults, fmt.Sprintf("events %d to %d are missing: the file has them", r.Last+1, copied.Last))
-			reports["store"] = r
-		}
+	if last := reports["file"].Last; last > r.Last {
+		r.Faults = append(r.Faults, fmt.Sprintf("events %d to %d are missing: the file has them", r.Last+1, last))
 	}
+	reports["store"] = r
 	faults := 0
 	for _, name := range names {
 		faults += len(reports[name].Faults)
@@ -315,6 +306,17 @@ func (t terminal) auditReport(names []string, reports map[string]journal.Report)
 			fmt.Fprintf(t.Stdout, "%s: events %d to %d are as they were written; the last sum is %s\n", name, r.First, r.Last, r.Sum)
 		}
 	}
+}
+
+func verifyStore(ctx context.Context, cfg *config.Config) (r journal.Report, err error) {
+	err = daemon{cfg.Control}.call(ctx, "/journal/verify", nil, &r)
+	if errors.Is(err, errNoDaemon) {
+		err = withRecord(ctx, cfg, func(rec *record) (err error) {
+			r, err = rec.Verify(ctx)
+			return err
+		})
+	}
+	return r, err
 }
 
 func verifyFile(cfg *config.Config, path string) (journal.Report, error) {

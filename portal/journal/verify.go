@@ -83,10 +83,25 @@ func (l *link) end() Report {
 // cut out, and that none was removed but by pruning. That the newest are missing cannot
 // be told from the ledger alone: compare Last and Sum with a copy, or an earlier Report.
 func (s *Stream) Verify(ctx context.Context) (Report, error) {
-	m, err := s.Ledger.Marks(ctx)
-	if err != nil {
-		return Report{}, err
+	for try := 1; ; try++ {
+		m, err := s.Ledger.Marks(ctx)
+		if err != nil {
+			return Report{}, err
+		}
+		r, err := s.verify(ctx, m)
+		if err != nil || len(r.Faults) == 0 || try == maxTries {
+			return r, err
+		}
+		if after, err := s.Ledger.Marks(ctx); err != nil || after.Pruned == m.Pruned {
+			return r, err
+		} // what is missing was pruned meanwhile
 	}
+}
+
+// maxTries bounds how often a check begins anew.
+const maxTries = 3
+
+func (s *Stream) verify(ctx context.Context, m Marks) (Report, error) {
 	l := &link{report: &Report{}, seal: Chain(s.Key), seq: m.Pruned, sum: m.Sum}
 	for {
 		records, err := s.Ledger.ListRecords(ctx, Filter{After: l.seq, Oldest: true, Limit: verifyStep})

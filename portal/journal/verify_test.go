@@ -2,6 +2,7 @@ package journal
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -80,6 +81,33 @@ func TestVerifyAfterPruning(t *testing.T) {
 	add(t, s, Event{Kind: Pruned, Detail: "99999"})
 	if r, err := s.Verify(t.Context()); err != nil || len(r.Faults) != 1 {
 		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// pruning is a slate that is pruned while it is read.
+type pruning struct {
+	*slate
+	s     *Stream
+	times int
+}
+
+func (p *pruning) ListRecords(ctx context.Context, f Filter) ([]Record, error) {
+	if f.Oldest && p.times > 0 {
+		p.times--
+		if _, err := p.PruneRecords(ctx, Prune{Now: start, Max: len(p.all()) - 1}, Chain(p.s.Key)); err != nil {
+			return nil, err
+		}
+	}
+	return p.slate.ListRecords(ctx, f)
+}
+
+func TestVerifyWhilePruning(t *testing.T) {
+	for times, faults := range map[int]int{0: 0, 1: 0, 2: 0, 3: 1} {
+		s, l := newStream(t, 10)
+		s.Ledger = &pruning{slate: l, s: s, times: times}
+		if r, err := s.Verify(t.Context()); err != nil || len(r.Faults) != faults {
+			t.Errorf("pruned %d times: %+v, %v", times, r, err)
+		}
 	}
 }
 
