@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"os"
 	"time"
 )
 
@@ -26,14 +28,27 @@ func (n *lane) run(end time.Time) (Outcome, error) {
 			}
 			n.out = n.out[:0]
 		}
+		next := begin.Add(time.Duration(n.next) * pace)
 		if n.pending == 0 && !n.slow {
-			time.Sleep(time.Until(begin.Add(time.Duration(n.next) * pace)))
+			time.Sleep(time.Until(next))
 			continue
 		}
-		if err := n.receive(&out); err != nil {
+		if err := n.await(next, now.Before(end), pace); err != nil {
+			return out, err
+		}
+		if err := n.receive(&out); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 			return out, err
 		}
 	}
+}
+
+// await bounds the wait for an answer: the next frame goes out when it is due, be a slow
+// one under way or not.
+func (n *lane) await(next time.Time, more bool, pace time.Duration) error {
+	if pace == 0 || n.pending >= n.load.InFlight || !more {
+		next = time.Time{}
+	}
+	return n.conn.SetReadDeadline(next)
 }
 
 // pace is the time between two frames of this lane; 0 when the loop is closed.
