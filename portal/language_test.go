@@ -206,6 +206,20 @@ func TestEveryLanguageIsRead(t *testing.T) {
 	}
 }
 
+// TestEveryPageIsParsed: so are pages, when they are first shown.
+func TestEveryPageIsParsed(t *testing.T) {
+	pages, err := openTemplates()
+	must(t, err)
+	if len(pages.byName) < 20 {
+		t.Errorf("%d pages", len(pages.byName))
+	}
+	for name, open := range pages.byName {
+		if page, err := open(); err != nil || page.Lookup("layout.html") == nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestDirection(t *testing.T) {
 	for tag, want := range map[string]string{"en": "ltr", "ar": "rtl", "he": "rtl", "fa-IR": "rtl", "ur": "rtl", "ja": "ltr", "ru": "ltr"} {
 		if got := direction(language.MustParse(tag)); got != want {

@@ -7,6 +7,7 @@ import (
 	"html/template"
 	"path"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 
@@ -18,26 +19,25 @@ import (
 //go:embed templates/*.html
 var templateFiles embed.FS
 
-// templates are the pages, by name; each is the layout with one content.
-type templates struct{ byName map[string]*template.Template }
+// templates are the pages, by name; each is the layout with one content, and is parsed
+// when it is first shown.
+type templates struct {
+	byName map[string]func() (*template.Template, error)
+}
 
-// openTemplates parses the layout once for every page.
+// openTemplates finds the pages. They are files of the program; a test parses each.
 func openTemplates() (*templates, error) {
 	files, err := templateFiles.ReadDir("templates")
 	if err != nil {
 		return nil, fmt.Errorf("portal: templates: %w", err)
 	}
-	t := &templates{byName: map[string]*template.Template{}}
+	t := &templates{byName: map[string]func() (*template.Template, error){}}
 	for _, f := range files {
-		name := strings.TrimSuffix(f.Name(), path.Ext(f.Name()))
-		if name == "layout" {
-			continue
+		if name := strings.TrimSuffix(f.Name(), path.Ext(f.Name())); name != "layout" {
+			t.byName[name] = sync.OnceValues(func() (*template.Template, error) {
+				return template.New("layout.html").Funcs(template.FuncMap{"initial": initial}).ParseFS(templateFiles, "templates/layout.html", "templates/"+f.Name())
+			})
 		}
-		parsed, err := template.New("layout.html").Funcs(template.FuncMap{"initial": initial}).ParseFS(templateFiles, "templates/layout.html", "templates/"+f.Name())
-		if err != nil {
-			return nil, fmt.Errorf("portal: template %s: %w", f.Name(), err)
-		}
-		t.byName[name] = parsed
 	}
 	return t, nil
 }
@@ -58,9 +58,13 @@ type page struct {
 
 // render answers with a page.
 func (s *site) render(v *visit, p page) error {
-	t := s.pages.byName[p.Name]
-	if t == nil {
+	open := s.pages.byName[p.Name]
+	if open == nil {
 		return fmt.Errorf("no template %q", p.Name)
+	}
+	t, err := open()
+	if err != nil {
+		return fmt.Errorf("template %s: %w", p.Name, err)
 	}
 	p.site, p.visit = s, v
 	var b bytes.Buffer
