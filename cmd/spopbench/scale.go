@@ -179,7 +179,7 @@ func holdBounds(ctx context.Context, p programs, pl plan, small, large *bench) (
 	if err != nil {
 		return s, err
 	}
-	row("p99 added by store misses on the connection", "ms", 1, added...)
+	row("p99 added by store misses", "ms", 1, added...)
 	machines, err := startBench(ctx, p, "machines", 12, 1000, true)
 	if err != nil {
 		return s, err
@@ -188,7 +188,7 @@ func holdBounds(ctx context.Context, p programs, pl plan, small, large *bench) (
 	if added, err = machines.hashing(ctx, pl); err != nil {
 		return s, err
 	}
-	row("p99 added by Basic hashes on the connection", "ms", 1, added...)
+	row("p99 added by Basic hashes", "ms", 1, added...)
 	return s, nil
 }
 
