@@ -12,6 +12,9 @@ import (
 	"net/http"
 	"syscall"
 	"time"
+
+	"postern/cmd/postern/config"
+	"postern/store"
 )
 
 // errNoDaemon says that no daemon answers on the control socket.
@@ -62,4 +65,25 @@ func (d daemon) call(ctx context.Context, path string, question, answer any) err
 		return nil
 	}
 	return json.Unmarshal(data, answer)
+}
+
+// errNoStore says that nothing has ever been kept.
+var errNoStore = errors.New("there is no store yet; start postern once")
+
+// withStore calls work with the store, and the keys, of a postern that does not run; find
+// is keysOf or makeKeys.
+func withStore(ctx context.Context, cfg *config.Config, find func(*config.Config) (keys, error), work func(*store.Store, keys) error) (err error) {
+	if path, ok := cfg.StorePath(); ok && !exists(path) {
+		return errNoStore
+	}
+	k, err := find(cfg)
+	if err != nil {
+		return err
+	}
+	s, err := openStore(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	return work(s, k)
 }

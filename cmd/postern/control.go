@@ -99,3 +99,16 @@ func ask[T any](r *http.Request) (T, error) {
 	err := dec.Decode(&v)
 	return v, err
 }
+
+// answer makes a handler of what takes a question.
+func answer[Q, A any](do func(context.Context, Q) (A, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		q, err := ask[Q](r)
+		if err != nil {
+			reply(w, nil, err)
+			return
+		}
+		a, err := do(r.Context(), q)
+		reply(w, a, err)
+	}
+}

@@ -13,6 +13,7 @@ import (
 	"postern/portal"
 	"postern/portal/factor"
 	"postern/portal/journal"
+	"postern/store"
 )
 
 // desk changes what users prove besides their passwords, in an operator's name. The
@@ -132,20 +133,9 @@ func (d *desk) paths() map[string]func(context.Context, deskQuestion) (deskAnswe
 // handle answers for the daemon's desk.
 func (d *desk) handle(mux *http.ServeMux) {
 	for path, do := range d.paths() {
-		mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) {
-			q, err := ask[deskQuestion](r)
-			if err != nil {
-				reply(w, nil, err)
-				return
-			}
-			a, err := do(r.Context(), q)
-			reply(w, a, err)
-		})
+		mux.HandleFunc("POST "+path, answer(do))
 	}
 }
-
-// errNoStore says that nothing has ever been kept.
-var errNoStore = errors.New("there is no store yet; start postern once")
 
 // askDesk asks the daemon or, when none runs, the store itself.
 func askDesk(ctx context.Context, cfg *config.Config, path string, q deskQuestion) (a deskAnswer, err error) {
@@ -153,34 +143,22 @@ func askDesk(ctx context.Context, cfg *config.Config, path string, q deskQuestio
 	if !errors.Is(err, errNoDaemon) {
 		return a, err
 	}
-	if path, ok := cfg.StorePath(); ok && !exists(path) {
-		return a, errNoStore
-	}
-	s, err := openStore(ctx, cfg)
-	if err != nil {
-		return a, err
-	}
-	defer func() { err = errors.Join(err, s.Close()) }()
-	secret, err := openSecret(cfg.Secret)
-	if err != nil {
-		return a, err
-	}
-	k, err := deriveKeys(secret)
-	if err != nil {
-		return a, err
-	}
-	log := slog.New(slog.DiscardHandler)
-	f, err := newFactors(cfg, k, s, log)
-	if err != nil {
-		return a, err
-	}
-	d := &desk{factors: f, journal: localRecord(s, k), log: log, signOut: func(ctx context.Context, f session.Filter) error {
-		_, err := s.DeleteSessions(ctx, f)
+	err = withStore(ctx, cfg, makeKeys, func(s *store.Store, k keys) (err error) {
+		log := slog.New(slog.DiscardHandler)
+		f, err := newFactors(cfg, k, s, log)
+		if err != nil {
+			return err
+		}
+		d := &desk{factors: f, journal: localRecord(s, k), log: log, signOut: func(ctx context.Context, f session.Filter) error {
+			_, err := s.DeleteSessions(ctx, f)
+			return err
+		}}
+		do := d.paths()[path]
+		if do == nil {
+			return fmt.Errorf("nobody answers %s", path)
+		}
+		a, err = do(ctx, q)
 		return err
-	}}
-	do := d.paths()[path]
-	if do == nil {
-		return a, fmt.Errorf("nobody answers %s", path)
-	}
-	return do(ctx, q)
+	})
+	return a, err
 }

@@ -17,6 +17,7 @@ import (
 	"postern/agent/session"
 	"postern/cmd/postern/config"
 	"postern/portal/journal"
+	"postern/store"
 )
 
 // operatorKey is where the context of a question on the control socket has who asks.
@@ -71,20 +72,8 @@ func noteCommand(ctx context.Context, cfg *config.Config, e journal.Event) error
 }
 
 // withRecord calls work with the journal of a postern that does not run.
-func withRecord(ctx context.Context, cfg *config.Config, work func(*record) error) (err error) {
-	if path, ok := cfg.StorePath(); ok && !exists(path) {
-		return errNoStore
-	}
-	k, err := keysOf(cfg)
-	if err != nil {
-		return err
-	}
-	s, err := openStore(ctx, cfg)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, s.Close()) }()
-	return work(localRecord(s, k))
+func withRecord(ctx context.Context, cfg *config.Config, work func(*record) error) error {
+	return withStore(ctx, cfg, keysOf, func(s *store.Store, k keys) error { return work(localRecord(s, k)) })
 }
 
 // localRecord is the journal for whoever runs a command.
@@ -133,6 +122,15 @@ func keysOf(cfg *config.Config) (keys, error) {
 		if secret, err = readSecret(cfg.Secret.File); err != nil {
 			return keys{}, err
 		}
+	}
+	return deriveKeys(secret)
+}
+
+// makeKeys are the keys, under a new secret where there is none yet.
+func makeKeys(cfg *config.Config) (keys, error) {
+	secret, err := openSecret(cfg.Secret)
+	if err != nil {
+		return keys{}, err
 	}
 	return deriveKeys(secret)
 }

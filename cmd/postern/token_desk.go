@@ -12,6 +12,7 @@ import (
 	"postern/agent/credential"
 	"postern/cmd/postern/config"
 	"postern/portal/journal"
+	"postern/store"
 )
 
 // tokenDesk makes, lists and revokes the credentials of users' programs in an operator's
@@ -129,15 +130,7 @@ func (d *tokenDesk) paths() map[string]func(context.Context, tokenQuestion) (tok
 // handle answers for the daemon's tokenDesk.
 func (d *tokenDesk) handle(mux *http.ServeMux) {
 	for path, do := range d.paths() {
-		mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) {
-			q, err := ask[tokenQuestion](r)
-			if err != nil {
-				reply(w, nil, err)
-				return
-			}
-			a, err := do(r.Context(), q)
-			reply(w, a, err)
-		})
+		mux.HandleFunc("POST "+path, answer(do))
 	}
 }
 
@@ -152,26 +145,14 @@ func askTokens(ctx context.Context, cfg *config.Config, path string, q tokenQues
 	if !errors.Is(err, errNoDaemon) {
 		return a, err
 	}
-	if path, ok := cfg.StorePath(); ok && !exists(path) {
-		return a, errNoStore
-	}
-	secret, err := openSecret(cfg.Secret)
-	if err != nil {
-		return a, err
-	}
-	k, err := deriveKeys(secret)
-	if err != nil {
-		return a, err
-	}
-	s, err := openStore(ctx, cfg)
-	if err != nil {
-		return a, err
-	}
-	defer func() { err = errors.Join(err, s.Close()) }()
-	d := &tokenDesk{book: &credential.Book{Keeper: s}, journal: localRecord(s, k), log: slog.New(slog.DiscardHandler)}
-	do := d.paths()[path]
-	if do == nil {
-		return a, fmt.Errorf("nobody answers %s", path)
-	}
-	return do(ctx, q)
+	err = withStore(ctx, cfg, makeKeys, func(s *store.Store, k keys) (err error) {
+		d := &tokenDesk{book: &credential.Book{Keeper: s}, journal: localRecord(s, k), log: slog.New(slog.DiscardHandler)}
+		do := d.paths()[path]
+		if do == nil {
+			return fmt.Errorf("nobody answers %s", path)
+		}
+		a, err = do(ctx, q)
+		return err
+	})
+	return a, err
 }

@@ -15,6 +15,7 @@ import (
 	"postern/cmd/postern/config"
 	"postern/portal/journal"
 	"postern/portal/users"
+	"postern/store"
 )
 
 // newGuesses bounds guessing; every ban is told to the journal, and whoever had to wait at
@@ -203,63 +204,38 @@ func (w *warden) handle(mux *http.ServeMux) {
 	mux.HandleFunc("POST /bans/revoke", answer(w.revoke))
 }
 
-// answer makes a handler of what takes a question.
-func answer[Q, A any](do func(context.Context, Q) (A, error)) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		q, err := ask[Q](r)
-		if err != nil {
-			reply(w, nil, err)
-			return
-		}
-		a, err := do(r.Context(), q)
-		reply(w, a, err)
-	}
-}
-
 // askWarden asks the daemon or, when none runs, does it over the store itself.
 func askWarden[Q, A any](ctx context.Context, cfg *config.Config, path string, q Q, do func(*warden, context.Context, Q) (A, error)) (a A, err error) {
 	err = daemon{cfg.Control}.call(ctx, path, q, &a)
 	if !errors.Is(err, errNoDaemon) {
 		return a, err
 	}
-	if path, ok := cfg.StorePath(); ok && !exists(path) {
-		return a, errNoStore
-	}
-	secret, err := openSecret(cfg.Secret)
-	if err != nil {
-		return a, err
-	}
-	k, err := deriveKeys(secret)
-	if err != nil {
-		return a, err
-	}
-	s, err := openStore(ctx, cfg)
-	if err != nil {
-		return a, err
-	}
-	defer func() { err = errors.Join(err, s.Close()) }()
-	log := slog.New(slog.DiscardHandler)
-	all := newUsers(cfg, log)
-	if err := loadUsers(all, true); err != nil {
-		return a, err
-	}
-	r := localRecord(s, k)
-	w := &warden{
-		guesses: &regulation.Limiter{Config: cfg.Regulation, Keeper: s, Key: k.guess, Tell: tellBans(r, log), Log: log},
-		users:   all, journal: r,
-		list: func(ctx context.Context, f session.Filter) (found []session.Session, err error) {
-			records, err := s.ListSessions(ctx, f)
-			for _, one := range records {
-				found = append(found, one.Session)
-			}
-			return found, err
-		},
-		signOut: func(ctx context.Context, f session.Filter) (int, error) {
-			ended, err := s.DeleteSessions(ctx, f)
-			return len(ended), err
-		},
-	}
-	return do(w, withLocalOperator(ctx), q)
+	err = withStore(ctx, cfg, makeKeys, func(s *store.Store, k keys) (err error) {
+		log := slog.New(slog.DiscardHandler)
+		all := newUsers(cfg, log)
+		if err := loadUsers(all, true); err != nil {
+			return err
+		}
+		r := localRecord(s, k)
+		w := &warden{
+			guesses: &regulation.Limiter{Config: cfg.Regulation, Keeper: s, Key: k.guess, Tell: tellBans(r, log), Log: log},
+			users:   all, journal: r,
+			list: func(ctx context.Context, f session.Filter) (found []session.Session, err error) {
+				records, err := s.ListSessions(ctx, f)
+				for _, one := range records {
+					found = append(found, one.Session)
+				}
+				return found, err
+			},
+			signOut: func(ctx context.Context, f session.Filter) (int, error) {
+				ended, err := s.DeleteSessions(ctx, f)
+				return len(ended), err
+			},
+		}
+		a, err = do(w, withLocalOperator(ctx), q)
+		return err
+	})
+	return a, err
 }
 
 // withLocalOperator notes that whoever runs this command asks.
