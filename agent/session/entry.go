@@ -102,16 +102,13 @@ func allocate(n int) (*Entry, []byte) {
 // again: a copy for each of a million sessions would cost memory and a cache miss.
 func (e *Entry) key() string { return unsafe.String(&e.token[0], selectorLen) }
 
-// near reads a word of each line that a decision is about to need, and is always true:
-// a processor that does not find them in its caches then waits for all of them at once,
-// and not for one after the other.
+// near reads a word of each line that a decision is about to need: a processor that does
+// not find them in its caches then waits for all of them at once, and not for one after
+// the other. It is true of every entry; comparisons that are not known to the compiler
+// keep the reads from being left out.
 func (e *Entry) near() bool {
-	last := e.last.Load()
-	return e.epoch.Load() != impossible && len(e.User) != math.MinInt && last != math.MinInt64
+	return e.epoch.Load() != math.MaxUint64 && e.last.Load() != math.MinInt64 && len(e.User) > 0
 }
-
-// impossible is no epoch of any directory.
-const impossible = math.MaxUint64
 
 // has says whether token is e's, in a time that does not tell how much of it is right.
 func (e *Entry) has(token []byte) bool { return subtle.ConstantTimeCompare(e.token[:], token) == 1 }
