@@ -29,6 +29,17 @@ func (c Config) Life(remember bool) time.Duration {
 	return c.Lifetime
 }
 
+// lag is how much older a last use may be in the Keeper than in memory, in nanoseconds: a
+// twelfth of the inactivity allowed, so much earlier a session may end if the process
+// dies, and at most ten minutes.
+func (c Config) lag() int64 {
+	const most = 10 * time.Minute
+	if c.Inactivity == 0 {
+		return int64(most)
+	}
+	return int64(min(most, c.Inactivity/12))
+}
+
 // Validate joins every fault, each under its key.
 func (c Config) Validate() error {
 	return errors.Join(validateCookie(c.Cookie), c.validateLives())

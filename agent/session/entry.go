@@ -124,6 +124,9 @@ func (e *Entry) snapshot() Session {
 	return s
 }
 
+// fromSeconds is a table time.
+func fromSeconds(n uint32) int64 { return int64(n) * int64(time.Second) }
+
 // fromNano is the inverse of UnixNano, in UTC.
 func fromNano(n int64) time.Time { return time.Unix(0, n).UTC() }
 

@@ -23,7 +23,8 @@ const (
 )
 
 // Run writes last uses in batches and sweeps what has expired, until ctx ends; then it
-// writes what is left and returns. The error is that of the last write.
+// writes what is left and returns. A last use is written late (Config.lag), for writing
+// costs more than hundred decisions. The error is that of the last write.
 func (t *Table) Run(ctx context.Context) error {
 	r := &runner{table: t, m: t.memory()}
 	ticker := time.NewTicker(stepEvery)
@@ -46,6 +47,7 @@ type runner struct {
 	m       *memory
 	next    int // shard
 	touches []touch
+	all     bool // what could wait is written, too
 	failing bool
 }
 
@@ -88,7 +90,7 @@ func (r *runner) step(ctx context.Context, n int) error {
 
 // finish looks at every shard once.
 func (r *runner) finish(ctx context.Context) error {
-	r.next, r.touches = 0, nil
+	r.next, r.touches, r.all = 0, nil, true
 	return r.step(ctx, shardCount)
 }
 
@@ -101,12 +103,14 @@ func (r *runner) sweep(s *shard, at int64) {
 			e.last.CompareAndSwap(last, at)
 			last = at
 		}
-		seen := uint32(last / int64(time.Second))
+		seen, written := uint32(last/int64(time.Second)), e.written.Load()
 		switch reason := r.table.over(&e.Session, last, at); {
 		case reason != "":
 			r.table.end(r.m, e, reason)
-		case seen > e.written.Load():
-			r.touches = append(r.touches, touch{e, seen})
+		case seen > written:
+			if r.all || at-fromSeconds(written) >= r.table.Config.lag() {
+				r.touches = append(r.touches, touch{e, seen})
+			}
 		case at-last > coldAfter:
 			r.m.evict(e, last)
 		}

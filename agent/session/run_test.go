@@ -51,7 +51,12 @@ func TestLastUseIsWrittenInBatches(t *testing.T) {
 		t.Error("a request wrote a last use")
 	}
 	used := k.clock.now()
-	k.clock.advance(20 * time.Second)
+	k.clock.advance(4 * time.Minute)
+	k.cycle(t)
+	if len(k.touched()) != 0 {
+		t.Error("a last use is written before a twelfth of the inactivity has passed")
+	}
+	k.clock.advance(time.Minute)
 	k.cycle(t)
 	if got := k.touched(); len(got) != n {
 		t.Errorf("the last uses of %d sessions were written, want %d", len(got), n)
@@ -77,6 +82,35 @@ func TestLastUseIsWrittenInBatches(t *testing.T) {
 	}
 }
 
+// TestLastUseIsWrittenNowAndThen: what is stored of a session in use is never older than
+// the lag and one look at all sessions.
+func TestLastUseIsWrittenNowAndThen(t *testing.T) {
+	for inactivity, most := range map[time.Duration]int{time.Hour: 13, 0: 7, 2 * time.Minute: 60} {
+		k := newKit(t)
+		k.Config.Inactivity = inactivity
+		token, s := k.signIn(t, "alice")
+		for minute := range 60 {
+			k.clock.advance(time.Minute)
+			k.want(t, "a request", token, session.Hit)
+			k.cycle(t)
+			if behind := k.clock.now().Sub(k.stored(t)[0].Seen); behind > max(inactivity/12, time.Minute) && inactivity > 0 || behind > 10*time.Minute {
+				t.Fatalf("inactivity %v, minute %d: what is stored is %v old", inactivity, minute, behind)
+			}
+		}
+		writes := 0
+		for _, times := range k.touched() {
+			writes += times
+		}
+		if writes == 0 || writes > most {
+			t.Errorf("inactivity %v: %d writes of session %s in an hour, want at most %d", inactivity, writes, s.ID, most)
+		}
+		k.stop(t)
+		if got := k.stored(t)[0].Seen; !got.Equal(k.clock.now()) {
+			t.Errorf("inactivity %v: stored last use %v after the end, want %v", inactivity, got, k.clock.now())
+		}
+	}
+}
+
 func TestInactivityCountsAcrossRestarts(t *testing.T) {
 	k := newKit(t)
 	token, _ := k.signIn(t, "alice")
@@ -92,7 +126,7 @@ func TestInactivityCountsAcrossRestarts(t *testing.T) {
 func TestFailedWriteOfLastUseIsMadeUpFor(t *testing.T) {
 	k := newKit(t)
 	token, _ := k.signIn(t, "alice")
-	k.clock.advance(time.Minute)
+	k.clock.advance(10 * time.Minute)
 	k.want(t, "a use", token, session.Hit)
 	k.keeper.failWith(errDisk)
 	if err := k.Cycle(t.Context()); !errors.Is(err, errDisk) {
