@@ -21,13 +21,14 @@ import (
 // it were another one here, no session would be found, and every measurement would fail.
 const tokenLabel = "postern session token v1"
 
-// everybody is a directory in which every name exists.
+// everybody is a directory in which every name exists, as users.yml has it: a session that
+// differed would be written again when it is found.
 type everybody struct{}
 
 func (everybody) Epoch() uint64 { return 1 }
 
 func (everybody) Recall(user string) (session.Identity, session.Standing) {
-	return session.Identity{Name: user, Email: user + "@example.com", Groups: []string{"staff", "wiki"}}, session.Present
+	return session.Identity{Name: displayName(user), Email: user + "@example.com", Groups: []string{"staff", "wiki"}}, session.Present
 }
 
 func (e everybody) Identify(_ context.Context, user string) (session.Identity, session.Standing, error) {
@@ -79,8 +80,7 @@ func (s site) addSessions(ctx context.Context, n int) ([]string, error) {
 		for range min(batch, n-len(tokens)) {
 			user := userName(len(tokens))
 			token, _, err := table.Create(ctx, session.Session{
-				Domain: "example.com", User: user, Name: "User Number " + user[4:], Email: user + "@example.com",
-				Groups: []string{"staff", "wiki"}, Level: policy.LevelOne,
+				Domain: "example.com", User: user, Level: policy.LevelOne,
 				Proofs: policy.Proofs{policy.Password: time.Now().Unix()}, Addr: "192.0.2.7",
 				Browser: "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
 			}, "")

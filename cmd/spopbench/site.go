@@ -21,6 +21,8 @@ const userCount = 1000
 
 func userName(i int) string { return fmt.Sprintf("user%06d", i%userCount) }
 
+func displayName(user string) string { return "User Number " + user[len("user"):] }
+
 // newSite writes postern.yml with as many rules and users.yml. Twelve rules are the
 // smallest site; further ones name further hosts, two in three of them. With machines, a
 // name and a password do in place of a session.
@@ -96,7 +98,7 @@ func usersFile() ([]byte, error) {
 	var b strings.Builder
 	b.WriteString("users:\n")
 	for i := range userCount {
-		fmt.Fprintf(&b, "  %s:\n    displayname: User Number %06d\n    email: %s@example.com\n    groups: [staff, wiki]\n", userName(i), i, userName(i))
+		fmt.Fprintf(&b, "  %s:\n    displayname: %s\n    email: %[1]s@example.com\n    groups: [staff, wiki]\n", userName(i), displayName(userName(i)))
 		fmt.Fprintf(&b, "    password: '%s'\n", hash)
 	}
 	return []byte(b.String()), nil
