@@ -108,7 +108,7 @@ func (r *runner) sweep(s *shard, at int64) {
 		case reason != "":
 			r.table.end(r.m, e, reason)
 		case seen > written:
-			if r.all || at-fromSeconds(written) >= r.table.Config.lag() {
+			if r.all || at-fromSeconds(written) >= e.lag(r.table.Config.lag()) {
 				r.touches = append(r.touches, touch{e, seen})
 			}
 		case at-last > coldAfter:
