@@ -26,6 +26,10 @@ import (
 type Sessions interface {
 	Find(token []byte, domain string, now time.Time) (*session.Entry, session.Result)
 	Load(ctx context.Context, token []byte, domain string) (*session.Entry, session.Result, error)
+	// Near may fetch what Find will need of these tokens, and returns nothing: they may be
+	// anything. Far says that it is worth the trouble.
+	Near(tokens [][]byte)
+	Far() bool
 }
 
 // Config is `agent` of the configuration.

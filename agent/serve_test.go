@@ -1,6 +1,7 @@
 package agent_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net"
@@ -115,7 +116,12 @@ type sessions struct {
 	memory map[string]*session.Entry
 	load   func(ctx context.Context, token string) (*session.Entry, session.Result, error)
 	loads  int
+	near   chan string // tokens, joined by spaces; nil: they are not far
 }
+
+func (s *sessions) Far() bool { return s.near != nil }
+
+func (s *sessions) Near(tokens [][]byte) { s.near <- string(bytes.Join(tokens, []byte(" "))) }
 
 func (s *sessions) Find(token []byte, domain string, now time.Time) (*session.Entry, session.Result) {
 	s.mu.Lock()

@@ -131,6 +131,51 @@ func TestShardsAreEven(t *testing.T) {
 	}
 }
 
+// TestTagged: the place of a tag is the first one that has it.
+func TestTagged(t *testing.T) {
+	for _, tags := range []uint64{0, 0x80_01_ff_00_7f_80_01_00, 0x01_01_01_01_01_01_01_01, 0xff_fe_fd_fc_fb_fa_f9_f8, 0x12_00_01_00_01_00_01_02} {
+		for tag := range 256 {
+			want := bucketSize - 1
+			for i := range bucketSize {
+				if byte(tags>>(8*i)) == byte(tag) {
+					want = i
+					break
+				}
+			}
+			if got := tagged(tags, byte(tag)); got != want {
+				t.Errorf("tag %02x in %016x: place %d, want %d", tag, tags, got, want)
+			}
+		}
+	}
+}
+
+// TestNear: fetching changes nothing, whatever the tokens, and how many of them.
+func TestNear(t *testing.T) {
+	table, tokens := filled(t, 4*farBuckets)
+	if !table.Far() {
+		t.Errorf("%d sessions are not far", len(tokens))
+	}
+	if few, _ := filled(t, 10); few.Far() {
+		t.Error("ten sessions are far")
+	}
+	all := [][]byte{bytes.Repeat([]byte("x"), TokenLength), make([]byte, TokenLength), table.memory().find(tokens[0][:selectorLen]).token[:]}
+	for _, token := range tokens[:2*fetchMost] {
+		all = append(all, token)
+	}
+	table.Near(nil)
+	for n := range all {
+		table.Near(all[n:])
+	}
+	for _, token := range tokens[:2*fetchMost] {
+		if e, r := table.Find(token, "example.com", time.Now()); r != Hit || !e.has(token) {
+			t.Fatalf("%s: %v", token, r)
+		}
+	}
+	if n := testing.AllocsPerRun(100, func() { table.Near(all) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
 // TestRecentIsAHint: whatever the index before the cache holds, Find answers by the
 // cache.
 func TestRecentIsAHint(t *testing.T) {

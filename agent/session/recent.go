@@ -51,6 +51,48 @@ func (r *recent) find(token []byte) *Entry {
 	return nil
 }
 
+// fetch reads what find will need of these tokens: for all of them the buckets, then for
+// all of them the entries. The reads of a round do not depend on one another, nor on a
+// branch that depends on them, so the processor has them all under way at once.
+func (r *recent) fetch(tokens [][]byte) (seen uint64) {
+	var (
+		places  [fetchMost]*bucket
+		entries [fetchMost]*Entry
+	)
+	n := min(len(tokens), fetchMost)
+	for i := range n {
+		b, _ := r.place(tokens[i])
+		places[i] = b
+		seen += b.tags.Load()
+	}
+	for i := range n {
+		b, tag := r.place(tokens[i])
+		entries[i] = b.entries[tagged(b.tags.Load(), tag)].Load()
+	}
+	for _, e := range entries[:n] {
+		if e != nil {
+			seen += e.lines()
+		}
+	}
+	return seen
+}
+
+// fetchMost is how many entries fetch fetches.
+const fetchMost = 32
+
+// tagged is the first place whose tag is that one; any place when there is none.
+func tagged(tags uint64, tag byte) int {
+	const low, high = 0x0101010101010101, 0x8080808080808080
+	x := tags ^ low*uint64(tag)
+	return min(bits.TrailingZeros64((x-low)&^x&high)/8, bucketSize-1)
+}
+
+// far says that there are so many entries that processors' caches do not hold them.
+func (r *recent) far() bool { return len(*r.buckets.Load()) >= farBuckets }
+
+// farBuckets are those of 16,384 entries, of 8 MiB.
+const farBuckets = 8192
+
 // keep puts e in a free place, or in the next one in turn.
 func (r *recent) keep(e *Entry) {
 	b, tag := r.place(e.token[:])

@@ -17,9 +17,11 @@ type conn struct {
 	nc     net.Conn
 	in     reader
 	out    writer
-	agreed uint32 // max-frame-size of both directions
-	fresh  bool   // nothing was answered since the last read
-	batch  []byte // ACKs that wait for the next flush, in lent
+	agreed uint32   // max-frame-size of both directions
+	fresh  bool     // nothing was answered since the last read
+	ahead  [][]byte // what foresee tells, kept for its memory
+	told   int      // frames that Foresight was told of and that are not answered
+	batch  []byte   // ACKs that wait for the next flush, in lent
 	lent   *buffer
 	notify Notify
 	ack    Actions
@@ -92,8 +94,11 @@ func (c *conn) wait() error {
 
 // frames answers every complete frame that was read.
 func (c *conn) frames() error {
-	c.fresh = true
+	c.fresh, c.told = true, 0
 	for {
+		if c.told--; c.told < 0 {
+			c.foresee()
+		}
 		b := c.in.bytes()
 		if len(b) < lengthSize {
 			return nil
@@ -117,6 +122,24 @@ func (c *conn) frames() error {
 		if err := c.frame(&f); err != nil {
 			return err
 		}
+	}
+}
+
+// foresee tells the handler of the whole frames that were read.
+func (c *conn) foresee() {
+	if c.run.foresight == nil {
+		return
+	}
+	c.ahead = c.ahead[:0]
+	for b := c.in.bytes(); len(c.ahead) < maxAhead && len(b) >= lengthSize; {
+		size := uint64(binary.BigEndian.Uint32(b)) + lengthSize
+		if size > uint64(len(b)) {
+			break
+		}
+		c.ahead, b = append(c.ahead, b[lengthSize:size]), b[size:]
+	}
+	if c.told = len(c.ahead) - 1; c.told > 0 {
+		c.run.foresight.Ahead(c.ahead)
 	}
 }
 

@@ -35,6 +35,7 @@ type Server struct {
 type run struct {
 	Server     // with its defaults filled in
 	log        *slog.Logger
+	foresight  Foresight // nil when Handler has none
 	goroutines sync.WaitGroup
 	buffers    sync.Pool    // of *buffer
 	clock      atomic.Int64 // advances four times in a WriteTimeout
@@ -79,6 +80,7 @@ func (s *Server) start() *run {
 	if r.Drain <= 0 {
 		r.Drain = 10 * time.Second
 	}
+	r.foresight, _ = r.Handler.(Foresight)
 	r.buffers.New = func() any { return new(buffer) }
 	r.clock.Store(1)
 	return r

@@ -26,6 +26,17 @@ type Fallback interface {
 	Panicked(n *Notify, a *Actions)
 }
 
+// Foresight is implemented by a Handler that gains by knowing what it will be asked.
+type Foresight interface {
+	// Ahead is told of frames that came together, two to maxAhead at a time, before the
+	// first of them is answered. They are hints, of any type and sound or not, and views
+	// that die when Ahead returns; the slice is Ahead's to change. It must not block.
+	Ahead(frames [][]byte)
+}
+
+// maxAhead bounds how many frames Foresight is told of at a time.
+const maxAhead = 32
+
 // Status is the status code of a DISCONNECT, SPOE.txt 3.5. It is an error, save for
 // StatusNormal.
 type Status uint32
