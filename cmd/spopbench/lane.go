@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"time"
 )
 
@@ -12,6 +13,10 @@ import (
 func (n *lane) run(end time.Time) (Outcome, error) {
 	out := Outcome{Latency: newHistogram()}
 	pace := n.pace()
+	if pace > 0 {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+	}
 	begin := time.Now()
 	for {
 		now := time.Now()
@@ -29,8 +34,10 @@ func (n *lane) run(end time.Time) (Outcome, error) {
 			n.out = n.out[:0]
 		}
 		next := begin.Add(time.Duration(n.next) * pace)
-		if n.pending == 0 && !n.slow {
-			time.Sleep(time.Until(next))
+		if l, ok := n.conn.(*line); ok && n.pending == 0 && !n.slow {
+			if err := l.rest(next); err != nil {
+				return out, err
+			}
 			continue
 		}
 		if err := n.await(next, now.Before(end), pace); err != nil {

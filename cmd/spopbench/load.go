@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"time"
@@ -119,7 +120,7 @@ func (l Load) share(i int) []string {
 // lane is one connection of a Load.
 type lane struct {
 	load    Load
-	conn    net.Conn
+	conn    wire
 	rand    *rand.Rand
 	queue   []string // with Once: the tokens that are left; else the slow ones
 	frame   hollow   // with a token, or whole
@@ -132,9 +133,22 @@ type lane struct {
 	in, out []byte
 }
 
+// wire is a connection, or a line where the time of each frame matters.
+type wire interface {
+	io.ReadWriteCloser
+	SetReadDeadline(time.Time) error
+}
+
+func (l Load) dial(ctx context.Context) (wire, error) {
+	if l.Rate > 0 {
+		return dialLine(l.Socket)
+	}
+	return new(net.Dialer).DialContext(ctx, "unix", l.Socket)
+}
+
 // open connects and shakes hands.
 func (l Load) open(ctx context.Context, seed uint64) (*lane, error) {
-	conn, err := new(net.Dialer).DialContext(ctx, "unix", l.Socket)
+	conn, err := l.dial(ctx)
 	if err != nil {
 		return nil, err
 	}
