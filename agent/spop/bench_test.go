@@ -105,19 +105,19 @@ func BenchmarkConnection(b *testing.B) {
 	}
 }
 
-// loop gives the same bytes at each Read and forgets what is written.
-type loop struct {
+// tape gives the same bytes at each Read and forgets what is written.
+type tape struct {
 	net.Conn
 	in []byte
 }
 
-func (l *loop) Read(b []byte) (int, error)  { return copy(b, l.in), nil }
-func (l *loop) Write(b []byte) (int, error) { return len(b), nil }
+func (l *tape) Read(b []byte) (int, error)  { return copy(b, l.in), nil }
+func (l *tape) Write(b []byte) (int, error) { return len(b), nil }
 
 // greeted is a connection behind its HELLO whose peer sends in again and again.
 func greeted(in []byte) *conn {
 	r := (&Server{Handler: allower{}}).start()
-	c := &conn{run: r, nc: &loop{in: in}, agreed: 16380}
+	c := &conn{run: r, nc: &tape{in: in}, agreed: 16380}
 	c.in.open(c.nc, &r.buffers)
 	c.out.nc, c.out.clock = c.nc, &r.clock
 	return c

@@ -11,10 +11,12 @@ import (
 	"time"
 )
 
-// conn is one connection of HAProxy's. All but out is used by its one goroutine only.
+// conn is one connection of HAProxy's. All but out is used by its one goroutine only, or
+// by its loop while it sits there.
 type conn struct {
 	run    *run
 	nc     net.Conn
+	peer   string // its address, for the log
 	in     reader
 	out    writer
 	agreed uint32   // max-frame-size of both directions
@@ -57,6 +59,9 @@ func (c *conn) talk() error {
 	}
 	if err := c.nc.SetReadDeadline(time.Time{}); err != nil {
 		return err
+	}
+	if why, ok := c.seat(); ok {
+		return why
 	}
 	for {
 		err := c.frames()
@@ -283,8 +288,8 @@ func (c *conn) report(err error) {
 	st, isStatus := errors.AsType[Status](err)
 	switch {
 	case isStatus && st != StatusNormal || errors.Is(err, errNotSPOP):
-		c.run.log.Warn("connection refused", "peer", c.nc.RemoteAddr().String(), "error", err)
-	case isStatus, errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed),
+		c.run.log.Warn("connection refused", "peer", c.peer, "error", err)
+	case isStatus, errors.Is(err, errCut), errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed),
 		errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, os.ErrDeadlineExceeded):
 		c.run.log.Debug("connection ended", "reason", err)
 	default:

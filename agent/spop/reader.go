@@ -58,10 +58,7 @@ func (in *reader) fit(n int) {
 
 // fill waits for more bytes. There must be room, that is: no complete frame is unread.
 func (in *reader) fill() error {
-	if in.r > 0 {
-		in.w = copy(in.buf, in.buf[in.r:in.w])
-		in.r = 0
-	}
+	in.shift()
 	if in.raw == nil {
 		in.borrow()
 		n, err := in.nc.Read(in.buf[in.w:])
@@ -79,6 +76,14 @@ func (in *reader) fill() error {
 	}
 	in.w += in.n
 	return nil
+}
+
+// shift moves what is unread to the front.
+func (in *reader) shift() {
+	if in.r > 0 {
+		in.w = copy(in.buf, in.buf[in.r:in.w])
+		in.r = 0
+	}
 }
 
 // attempt reads without waiting. It is called when the socket may be readable, takes a

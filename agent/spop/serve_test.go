@@ -43,9 +43,15 @@ func start(t testing.TB, s *spop.Server) string {
 	return addr
 }
 
+// alone has serve start servers without loops.
+var alone bool
+
 // serve runs s on ln; stop ends it and waits.
 func serve(t testing.TB, s *spop.Server, ln net.Listener) (stop func()) {
 	t.Helper()
+	if alone {
+		s.Loops = -1
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(ctx, ln) }()

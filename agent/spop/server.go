@@ -29,6 +29,8 @@ type Server struct {
 	WriteTimeout time.Duration // 0: 5 s; a peer that does not read is dropped
 	Drain        time.Duration // 0: 10 s; after ctx ends
 	Connected    *atomic.Int64 // how many connections there are now; may be nil
+	Loops        int           // threads that answer connections; 0: one for two processors; negative: none, each has a goroutine
+	Thread       func()        // called on each of those threads, at its start; may be nil
 }
 
 // run is one Serve.
@@ -41,6 +43,10 @@ type run struct {
 	clock      atomic.Int64 // advances four times in a WriteTimeout
 	draining   atomic.Bool
 
+	loops   []*loop // none: each connection is answered by its goroutine
+	looping sync.WaitGroup
+	seated  atomic.Uint64 // how many connections have sat down in loops
+
 	mu    sync.Mutex
 	conns map[*conn]struct{}
 }
@@ -50,6 +56,7 @@ type run struct {
 // nil then, or the error that made ln useless. All goroutines have ended when it returns.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	r := s.start()
+	r.openLoops()
 	ended := make(chan struct{})
 	var helpers sync.WaitGroup
 	helpers.Go(func() { r.watch(ended) })
@@ -58,6 +65,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	stop()
 	ln.Close()
 	r.drain()
+	r.closeLoops()
 	close(ended)
 	helpers.Wait()
 	return err
@@ -114,7 +122,7 @@ func (r *run) accept(ctx context.Context, ln net.Listener) error {
 }
 
 func (r *run) add(nc net.Conn) {
-	c := &conn{run: r, nc: nc}
+	c := &conn{run: r, nc: nc, peer: nc.RemoteAddr().String()}
 	c.out.nc, c.out.clock = nc, &r.clock
 	if r.Connected != nil {
 		r.Connected.Add(1)
@@ -132,7 +140,7 @@ func (r *run) add(nc net.Conn) {
 // process.
 func (r *run) remove(c *conn) {
 	if v := recover(); v != nil {
-		r.log.Error("connection panicked", "panic", v, "stack", string(debug.Stack()))
+		r.panicked(v)
 		c.out.close()
 	}
 	if r.Connected != nil {
@@ -141,6 +149,10 @@ func (r *run) remove(c *conn) {
 	r.mu.Lock()
 	delete(r.conns, c)
 	r.mu.Unlock()
+}
+
+func (r *run) panicked(v any) {
+	r.log.Error("connection panicked", "panic", v, "stack", string(debug.Stack()))
 }
 
 // watch advances the clock and closes connections whose Write takes too long.
@@ -157,8 +169,8 @@ func (r *run) watch(ended <-chan struct{}) {
 		old := r.clock.Add(1) - steps - 1
 		r.each(func(c *conn) {
 			if c.out.stalled(old) {
-				r.log.Warn("peer does not read", "peer", c.nc.RemoteAddr().String())
-				c.nc.Close()
+				r.log.Warn("peer does not read", "peer", c.peer)
+				c.out.cut()
 			}
 		})
 	}
@@ -167,8 +179,11 @@ func (r *run) watch(ended <-chan struct{}) {
 // drain waits for the connections to fall silent, at most for Drain.
 func (r *run) drain() {
 	r.draining.Store(true)
-	r.each(func(c *conn) { c.nc.SetReadDeadline(time.Now().Add(quiet)) })
-	force := time.AfterFunc(r.Drain, func() { r.each(func(c *conn) { c.nc.Close() }) })
+	r.each(func(c *conn) { c.out.hush() })
+	for _, l := range r.loops {
+		l.poll.wake()
+	}
+	force := time.AfterFunc(r.Drain, func() { r.each(func(c *conn) { c.out.cut() }) })
 	defer force.Stop()
 	r.goroutines.Wait()
 }

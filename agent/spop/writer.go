@@ -4,6 +4,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // maxLate bounds the answers of one connection that are outstanding at a time. HAProxy
@@ -13,7 +14,8 @@ const maxLate = 256
 // writer puts frames on one connection: those of the connection's own goroutine in
 // batches, those of others as they come. Every frame goes out whole, in one Write.
 type writer struct {
-	nc      net.Conn
+	nc      net.Conn      // changes under lateMu
+	seat    *seat         // in a loop, which is then the only one that writes; changes under lateMu
 	clock   *atomic.Int64 // of the run; starts at 1
 	since   atomic.Int64  // clock at the start of the Write in progress, 0 when there is none
 	mu      sync.Mutex    // held during a Write
@@ -29,13 +31,20 @@ type writer struct {
 // write writes b. A Write that does not end is ended by the run, which closes the
 // connection: a timer for each would cost more than the Write.
 func (w *writer) write(b []byte) error {
+	if w.seat != nil {
+		return w.seat.put(b)
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.since.Store(w.clock.Load())
+	w.begin()
 	_, err := w.nc.Write(b)
-	w.since.Store(0)
+	w.end()
 	return err
 }
+
+// begin and end are the beginning and the end of a wait for the peer.
+func (w *writer) begin() { w.since.Store(w.clock.Load()) }
+func (w *writer) end()   { w.since.Store(0) }
 
 // stalled says whether a Write began at or before the given clock.
 func (w *writer) stalled(before int64) bool {
@@ -54,9 +63,60 @@ func (w *writer) send(frame []byte, spawn func(func())) {
 	}
 	w.late = append(w.late, frame...)
 	w.count++
-	if !w.busy {
+	switch {
+	case w.seat != nil:
+		w.seat.call()
+	case !w.busy:
 		w.busy = true
 		spawn(w.writeLate)
+	}
+}
+
+// takeLate returns the late frames, and how many there are.
+func (w *writer) takeLate() (b []byte, n int32) {
+	w.lateMu.Lock()
+	defer w.lateMu.Unlock()
+	b, n = w.late, w.count
+	w.late, w.count = nil, 0
+	return b, n
+}
+
+// sit has a loop do the writing.
+func (w *writer) sit(s *seat) {
+	w.lateMu.Lock()
+	defer w.lateMu.Unlock()
+	w.seat = s
+}
+
+// stand is the end of that.
+func (w *writer) stand(nc net.Conn) {
+	w.lateMu.Lock()
+	defer w.lateMu.Unlock()
+	if nc != nil && w.seat.cut.Load() {
+		nc.Close()
+	}
+	w.seat, w.nc = nil, nc
+}
+
+// hush has a goroutine that reads see that the run drains; a loop sees it by itself.
+func (w *writer) hush() {
+	w.lateMu.Lock()
+	defer w.lateMu.Unlock()
+	if w.seat == nil && w.nc != nil {
+		w.nc.SetReadDeadline(time.Now().Add(quiet))
+	}
+}
+
+// cut ends the connection from elsewhere.
+func (w *writer) cut() {
+	w.lateMu.Lock()
+	defer w.lateMu.Unlock()
+	switch {
+	case w.seat != nil:
+		w.seat.cut.Store(true)
+		w.seat.call()
+	case w.nc != nil:
+		w.nc.Close()
 	}
 }
 
@@ -82,8 +142,12 @@ func (w *writer) writeLate() {
 func (w *writer) close() {
 	w.lateMu.Lock()
 	w.closed = true
+	w.pending.Add(-w.count) // nobody sends them any more
+	w.late, w.count = nil, 0
 	w.lateMu.Unlock()
-	w.nc.Close()
+	if w.nc != nil {
+		w.nc.Close()
+	}
 }
 
 // Reply is the answer of one NOTIFY that is given later, from any goroutine, once. It

@@ -1,0 +1,73 @@
+package spop_test
+
+import (
+	"fmt"
+	"reflect"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"postern/agent/spop"
+	"postern/agent/spop/spoptest"
+)
+
+// TestWithoutLoops: a connection that its goroutine answers behaves like one in a loop.
+func TestWithoutLoops(t *testing.T) {
+	alone = true
+	defer func() { alone = false }()
+	for _, f := range []func(*testing.T){
+		TestAsk, TestCase10to38Refused, TestForesight, TestManyAnswersAtOnce, TestCase19Overtaking, TestLaterIsBounded,
+		TestCase36DisconnectInFlight, TestCase39PeerThatDoesNotRead, TestCase39LateAnswersDoNotWait, TestCase40IdleConnections,
+		TestCase42Panic, TestCase43Drain, TestDrainEnds, TestQuietLog, TestThreat21Case44Isolation,
+	} {
+		name := runtime.FuncForPC(reflect.ValueOf(f).Pointer()).Name()
+		t.Run(name[strings.LastIndexByte(name, '.')+1:], f)
+	}
+}
+
+// TestManyAnswersAtOnce: a peer that sends a lot before it reads gets every answer, whole
+// and in order, though the socket did not take them all when they were written.
+func TestManyAnswersAtOnce(t *testing.T) {
+	const n, size = 44, 8000 // more than a socket holds, less than two do
+	p := greet(t, start(t, &spop.Server{Handler: echo}))
+	id := func(i int) string { return fmt.Sprintf("%05d", i) + strings.Repeat("x", size) }
+	var all []byte
+	for i := range n {
+		all = spoptest.AppendNotify(all, uint64(i), 1, message(id(i)))
+	}
+	send(t, p, all)
+	for i := range n {
+		a, err := p.Ack()
+		if err != nil || a.Stream != uint64(i) || a.Str("id") != id(i) {
+			t.Fatalf("answer %d: stream %d, %d bytes, %v", i, a.Stream, len(a.Str("id")), err)
+		}
+	}
+	if a, err := p.Ask(message("again")); err != nil || a.Str("id") != "again" {
+		t.Errorf("afterwards: %+v, %v", a, err)
+	}
+}
+
+// TestLoops: more connections than loops, each with answers of its own, and one thread
+// for each loop.
+func TestLoops(t *testing.T) {
+	var threads atomic.Int32
+	addr := start(t, &spop.Server{Handler: echo, Loops: 3, Thread: func() { threads.Add(1) }})
+	var peers []*spoptest.Peer
+	for range 20 {
+		peers = append(peers, greet(t, addr))
+	}
+	for round := range 3 {
+		for i, p := range peers {
+			id := fmt.Sprint(round, i)
+			if a, err := p.Ask(message(id)); err != nil || a.Str("id") != id {
+				t.Fatalf("connection %d: %+v, %v, want %s", i, a, err, id)
+			}
+		}
+		peers[round].Close() // one that ends leaves the others alone
+		peers = append(peers[:round], peers[round+1:]...)
+	}
+	if n := threads.Load(); n != 3 {
+		t.Errorf("%d threads", n)
+	}
+}
