@@ -20,6 +20,7 @@ import (
 	"postern/agent/policy"
 	"postern/agent/session"
 	"postern/agent/spop"
+	"postern/agent/thread"
 )
 
 // Sessions finds the session a token names. session.Table is one.
@@ -100,7 +101,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	h := newHandler(s)
 	stop := h.slow.start(s.Config.Workers)
 	stopChecks := h.startChecks()
-	err := (&spop.Server{Handler: h, Log: s.Log, Drain: drain, Connected: &s.connected}).Serve(ctx, ln)
+	err := (&spop.Server{Handler: h, Log: s.Log, Drain: drain, Connected: &s.connected, Thread: thread.Prompt}).Serve(ctx, ln)
 	stop()
 	stopChecks()
 	return err

@@ -289,6 +289,10 @@ func (h *handler) fly(ctx context.Context, s *checks, f *flight) {
 	}()
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
+	if f.hash {
+		h.hashing.Do(func() { got, why = f.make(ctx, h) })
+		return
+	}
 	got, why = f.make(ctx, h)
 }
 

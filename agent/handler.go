@@ -7,6 +7,7 @@ import (
 	"postern/agent/policy"
 	"postern/agent/session"
 	"postern/agent/spop"
+	"postern/agent/thread"
 	"postern/portal/journal"
 )
 
@@ -22,6 +23,7 @@ type handler struct {
 
 	people  *people
 	hashes  checks // of passwords
+	hashing thread.Crew
 	lookups checks // of users and certificates
 	notes   chan journal.Event
 }
@@ -41,6 +43,7 @@ func newHandler(s *Server) *handler {
 		h.slow.timeout = DefaultConfig().Timeout
 	}
 	h.slow.jobs = make(chan *job, maxJobs)
+	h.hashing.Most = hashWorkers
 	if s.Credentials != nil {
 		h.people = &people{directory: s.Credentials.People}
 		h.hashes.queue, h.lookups.queue = make(chan *flight, maxHashes), make(chan *flight, maxLookups)

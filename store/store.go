@@ -89,14 +89,14 @@ func (s *Store) open(ctx context.Context) error {
 	if s.read, err = sql.Open("sqlite", dsn(s.path, "_pragma=query_only(1)")); err != nil {
 		return fault("open "+s.path, err)
 	}
-	s.read.SetMaxOpenConns(readers)
-	s.read.SetMaxIdleConns(readers)
+	s.read.SetMaxOpenConns(Readers)
+	s.read.SetMaxIdleConns(Readers)
 	s.load, err = s.read.PrepareContext(ctx, loadSession)
 	return fault("open "+s.path, err)
 }
 
-// readers is how many reads are made at once; more of them wait.
-const readers = 4
+// Readers is how many reads are made at once; more of them wait.
+const Readers = 4
 
 // Close lets a change under way finish, tidies the file up and unlocks it.
 func (s *Store) Close() error {

@@ -27,10 +27,11 @@ func (t *Table) Load(ctx context.Context, token []byte, domain string) (*Entry, 
 	}
 	m := t.memory()
 	key := string(token)
-	done := m.flight.DoChan(key, func() (any, error) {
+	done := m.flight.DoChan(key, func() (_ any, err error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTimeout)
 		defer cancel()
-		return nil, t.fetch(ctx, m, key)
+		t.aside(func() { err = t.fetch(ctx, m, key) })
+		return nil, err
 	})
 	select {
 	case r := <-done:
@@ -45,6 +46,14 @@ func (t *Table) Load(ctx context.Context, token []byte, domain string) (*Entry, 
 		e, r = t.current(m, []byte(key), domain)
 	}
 	return e, r, nil
+}
+
+func (t *Table) aside(work func()) {
+	if t.Aside == nil {
+		work()
+		return
+	}
+	t.Aside(work)
 }
 
 // current is the session of a token as the fetch just left it in memory.

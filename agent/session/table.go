@@ -15,6 +15,7 @@ type Table struct {
 	Directory Directory             // nil: users stay who they were at sign-in
 	Key       []byte                // 32 bytes; the key of the tokens' MAC
 	Prepare   func(*Session) []byte // may be nil; its result is kept in Entry.Prepared
+	Aside     func(work func())     // runs a look at the Keeper and returns when it has ended; nil: anywhere
 	Now       func() time.Time      // nil means time.Now
 	Log       *slog.Logger          // nil means none
 

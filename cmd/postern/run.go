@@ -15,6 +15,7 @@ import (
 	"postern/agent/credential"
 	"postern/agent/policy"
 	"postern/agent/session"
+	"postern/agent/thread"
 	"postern/cmd/postern/config"
 	"postern/portal"
 	"postern/portal/journal"
@@ -80,6 +81,7 @@ func (m *Main) Open(ctx context.Context) (err error) {
 	m.table = &session.Table{
 		Config: m.Config.Session, Keeper: m.store, Directory: m.users,
 		Key: m.keys.token, Prepare: agent.Prepare, Log: m.Log,
+		Aside: (&thread.Crew{Most: store.Readers}).Do,
 	}
 	m.book = &credential.Book{Keeper: m.store, Log: m.Log}
 	if err := m.book.Load(ctx); err != nil {

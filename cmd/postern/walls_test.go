@@ -17,6 +17,7 @@ import (
 // package that is not here does not belong to the project yet.
 var floors = map[string]int{
 	"agent/policy":       0,
+	"agent/thread":       0,
 	"agent/spop":         0,
 	"agent/credential":   1,
 	"agent/session":      1,

@@ -1,0 +1,106 @@
+// Package thread tells the kernel which threads are in a hurry and which are not, so that
+// the hash of a password or a look at the store does not hold up those who only need a
+// decision: on a machine whose processors are all busy, who is woken waits for a whole
+// slice of who runs.
+//
+// It does not know what the threads do, promises nothing where the kernel does not care,
+// and never asks for more than an unprivileged process may have.
+package thread
+
+import (
+	"runtime"
+	"sync"
+	"time"
+)
+
+// Prompt locks the calling goroutine to its thread, which asks for short slices: when it
+// is woken it need not wait until the slice of a patient thread ends (sched_setattr(2),
+// from Linux 6.12 on). The lock is for the goroutine's life.
+func Prompt() {
+	runtime.LockOSThread()
+	prompt()
+}
+
+// Crew is threads that are patient: they run when no one else wants to, or at a tenth of
+// the others' share, in long slices. They start when there is work and end when there has
+// been none for a while. The zero value but for Most is ready.
+type Crew struct {
+	Most int // threads at once; what is more waits
+
+	mu    sync.Mutex
+	count int // threads
+	load  int // works that wait or are under way
+	works chan func()
+}
+
+// idle is how long a thread waits for work.
+const idle = 10 * time.Second
+
+// Do runs work on one of the threads and returns when it has ended. What work panics with
+// is panicked with here. Goroutines that work starts are not of the crew.
+func (c *Crew) Do(work func()) {
+	works := c.begin()
+	var panicked any
+	ended := make(chan struct{})
+	works <- func() {
+		defer close(ended)
+		defer func() { panicked = recover() }()
+		defer c.end()
+		work()
+	}
+	<-ended
+	if panicked != nil {
+		panic(panicked)
+	}
+}
+
+// begin counts a work, and sees that there is a thread for it.
+func (c *Crew) begin() chan<- func() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.works == nil {
+		c.works = make(chan func())
+	}
+	c.load++
+	if c.load > c.count && c.count < max(c.Most, 1) {
+		c.count++
+		go c.serve(c.works)
+	}
+	return c.works
+}
+
+func (c *Crew) end() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.load--
+}
+
+// spare takes a thread off the crew when there is one for every work without it.
+func (c *Crew) spare() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.load >= c.count {
+		return false
+	}
+	c.count--
+	return true
+}
+
+// serve is the life of a thread: it ends with its goroutine, which stays locked to it, for
+// only a privileged one could become impatient again.
+func (c *Crew) serve(works <-chan func()) {
+	runtime.LockOSThread()
+	patient()
+	rest := time.NewTimer(idle)
+	for {
+		select {
+		case work := <-works:
+			work()
+		case <-rest.C:
+			if c.spare() {
+				return
+			}
+		}
+		rest.Reset(idle)
+	}
+}

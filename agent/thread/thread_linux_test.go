@@ -1,0 +1,107 @@
+package thread_test
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"postern/agent/thread"
+)
+
+func attr(t testing.TB) *unix.SchedAttr {
+	t.Helper()
+	a, err := unix.SchedGetAttr(0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// TestCrewIsPatient: work runs on threads with a higher nice value than the others', and
+// whoever waits for it keeps his own.
+func TestCrewIsPatient(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	before := attr(t).Nice
+	c := thread.Crew{Most: 2}
+	var inside int32
+	c.Do(func() { inside = attr(t).Nice })
+	if want := min(before+10, 19); inside != want {
+		t.Errorf("nice %d, want %d", inside, want)
+	}
+	if after := attr(t).Nice; after != before {
+		t.Errorf("the caller's is %d, was %d", after, before)
+	}
+	done := make(chan int32)
+	go func() {
+		thread.Prompt()
+		done <- attr(t).Nice
+	}()
+	if nice := <-done; nice != before {
+		t.Errorf("a prompt thread's is %d, want %d", nice, before)
+	}
+}
+
+// TestCrewIsBounded: no more works are under way than there may be threads, and all are
+// done in the end.
+func TestCrewIsBounded(t *testing.T) {
+	for _, most := range []int{0, 1, 3} {
+		c := thread.Crew{Most: most}
+		var now, peak, all atomic.Int32
+		var wg sync.WaitGroup
+		for range 100 {
+			wg.Go(func() {
+				c.Do(func() {
+					n := now.Add(1)
+					for p := peak.Load(); n > p && !peak.CompareAndSwap(p, n); p = peak.Load() {
+					}
+					runtime.Gosched()
+					all.Add(1)
+					now.Add(-1)
+				})
+			})
+		}
+		wg.Wait()
+		if int(peak.Load()) > max(most, 1) || all.Load() != 100 {
+			t.Errorf("most %d: %d at once, %d done", most, peak.Load(), all.Load())
+		}
+	}
+}
+
+// TestCrewUsesItsThreads: works that wait for one another have a thread each.
+func TestCrewUsesItsThreads(t *testing.T) {
+	c := thread.Crew{Most: 3}
+	var together, wg sync.WaitGroup
+	together.Add(3)
+	for range 3 {
+		wg.Go(func() {
+			c.Do(func() {
+				together.Done()
+				together.Wait()
+			})
+		})
+	}
+	wg.Wait()
+}
+
+func TestCrewPanics(t *testing.T) {
+	c := thread.Crew{Most: 1}
+	for range 3 {
+		func() {
+			defer func() {
+				if v := recover(); v != "ouch" {
+					t.Errorf("recovered %v", v)
+				}
+			}()
+			c.Do(func() { panic("ouch") })
+		}()
+	}
+	done := false
+	c.Do(func() { done = true })
+	if !done {
+		t.Error("nothing works after a panic")
+	}
+}

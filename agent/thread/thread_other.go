@@ -1,0 +1,6 @@
+//go:build !linux
+
+package thread
+
+func prompt()  {}
+func patient() {}
