@@ -1,0 +1,51 @@
+package main
+
+import (
+	"context"
+	"os"
+	"runtime/debug"
+	"runtime/metrics"
+	"time"
+)
+
+// How much garbage may gather between two collections: as much as there is live memory,
+// as always in Go, but no less than garbageLeast, as each collection of a small heap holds
+// up decisions like that of a middling one, and no more than garbageMost, as a million
+// sessions would double their memory.
+const (
+	garbageLeast = 64 << 20
+	garbageMost  = 256 << 20
+)
+
+// tendHeap keeps to that until ctx ends, unless the operator has set GOGC. What starting
+// has left behind goes back to the system first.
+func tendHeap(ctx context.Context) {
+	debug.FreeOSMemory()
+	if os.Getenv("GOGC") != "" {
+		return
+	}
+	now := debug.SetGCPercent(100)
+	defer func() { debug.SetGCPercent(now) }()
+	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for set := 100; ; {
+		metrics.Read(live)
+		// Setting it stops everything for a moment.
+		if want := garbagePercent(live[0].Value.Uint64()); want > set*11/10 || want < set*9/10 {
+			debug.SetGCPercent(want)
+			set = want
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// garbagePercent is the GOGC for so much live memory, in bytes.
+func garbagePercent(live uint64) int {
+	live = max(live, 1<<20)
+	return int(min(max(live, garbageLeast), garbageMost) * 100 / live)
+}
