@@ -159,9 +159,7 @@ func TestNear(t *testing.T) {
 		t.Error("ten sessions are far")
 	}
 	all := [][]byte{bytes.Repeat([]byte("x"), TokenLength), make([]byte, TokenLength), table.memory().find(tokens[0][:selectorLen]).token[:]}
-	for _, token := range tokens[:2*fetchMost] {
-		all = append(all, token)
-	}
+	all = append(all, tokens[:2*fetchMost]...)
 	table.Near(nil)
 	for n := range all {
 		table.Near(all[n:])
