@@ -10,11 +10,12 @@ package spop
 // Handler answers the NOTIFY frames of all connections.
 type Handler interface {
 	// Notify is called on the one goroutine that answers the connection, and perhaps many
-	// others, which reads nothing more until it returns: it must not block. n and everything it yields are views into the read
-	// buffer and die when Notify returns. The handler reads the messages, writes its
-	// actions to a, and returns; when n.Err() is set then, the actions are dropped and the
-	// connection is closed with StatusInvalid. To answer later it calls n.Later() and
-	// hands the Reply to another goroutine; what it wrote to a is then ignored.
+	// others, which reads nothing more until it returns: it must not block. n and
+	// everything it yields are views into the read buffer and die when Notify returns. The
+	// handler reads the messages, writes its actions to a, and returns; when n.Err() is
+	// set then, the actions are dropped and the connection is closed with StatusInvalid.
+	// To answer later it calls n.Later() and hands the Reply to another goroutine; what it
+	// wrote to a is then ignored.
 	Notify(n *Notify, a *Actions)
 }
 
