@@ -20,7 +20,7 @@ func TestNothingIsAllocatedByALength(t *testing.T) {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		for range conns {
-			c := &conn{run: r, nc: &pipe{in: in, step: 1 << 20}}
+			c := r.open(&pipe{in: in, step: 1 << 20})
 			c.serve()
 		}
 		runtime.ReadMemStats(&after)
@@ -117,9 +117,9 @@ func (l *tape) Write(b []byte) (int, error) { return len(b), nil }
 // greeted is a connection behind its HELLO whose peer sends in again and again.
 func greeted(in []byte) *conn {
 	r := (&Server{Handler: allower{}}).start()
-	c := &conn{run: r, nc: &tape{in: in}, agreed: 16380}
+	c := r.open(&tape{in: in})
+	c.agreed = 16380
 	c.in.open(c.nc, &r.buffers)
-	c.out.nc, c.out.clock = c.nc, &r.clock
 	return c
 }
 

@@ -32,7 +32,6 @@ type conn struct {
 // serve lives as long as the connection.
 func (c *conn) serve() {
 	c.in.open(c.nc, &c.run.buffers)
-	c.out.nc, c.out.clock = c.nc, &c.run.clock
 	c.notify.conn = c
 	err := c.talk()
 	if st, ok := errors.AsType[Status](err); ok {

@@ -45,7 +45,7 @@ func (allower) Notify(n *Notify, a *Actions) {
 func converse(s *Server, in []byte, step int) []byte {
 	p := &pipe{in: in, step: step}
 	r := s.start()
-	c := &conn{run: r, nc: p}
+	c := r.open(p)
 	c.serve()
 	r.goroutines.Wait()
 	return p.out

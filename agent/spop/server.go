@@ -121,9 +121,15 @@ func (r *run) accept(ctx context.Context, ln net.Listener) error {
 	}
 }
 
-func (r *run) add(nc net.Conn) {
-	c := &conn{run: r, nc: nc, peer: nc.RemoteAddr().String()}
+func (r *run) open(nc net.Conn) *conn {
+	c := &conn{run: r, nc: nc}
 	c.out.nc, c.out.clock = nc, &r.clock
+	return c
+}
+
+func (r *run) add(nc net.Conn) {
+	c := r.open(nc)
+	c.peer = nc.RemoteAddr().String()
 	if r.Connected != nil {
 		r.Connected.Add(1)
 	}

@@ -21,7 +21,7 @@ func Prompt() {
 	prompt()
 }
 
-// Crew is threads that are patient: they run when no one else wants to, or at a tenth of
+// Crew is threads that are patient: they run when no one else wants to, else at a third of
 // the others' share, in long slices. They start when there is work and end when there has
 // been none for a while. The zero value but for Most is ready.
 type Crew struct {

@@ -9,7 +9,7 @@ import (
 const (
 	shortSlice = 100 * time.Microsecond // the least that Linux gives
 	longSlice  = 100 * time.Millisecond // the most
-	patience   = 10                     // added to the nice value: about a tenth of the share
+	patience   = 5                      // added to the nice value: a third of the others' share
 	niceMost   = 19
 )
 

@@ -29,7 +29,7 @@ func TestCrewIsPatient(t *testing.T) {
 	c := thread.Crew{Most: 2}
 	var inside int32
 	c.Do(func() { inside = attr(t).Nice })
-	if want := min(before+10, 19); inside != want {
+	if want := min(before+5, 19); inside != want {
 		t.Errorf("nice %d, want %d", inside, want)
 	}
 	if after := attr(t).Nice; after != before {

@@ -21,8 +21,10 @@ import (
 	"postern/haproxy/haproxytest"
 )
 
-// machineRules are worldConfig with rules that take credentials in front.
+// machineRules are worldConfig with rules that take credentials in front, and with time
+// for a hash that gives way to whatever else the machine does.
 func machineRules(c string) string {
+	c = strings.Replace(c, `group: ""}`, `group: "", timeout: 4s}`, 1)
 	return strings.Replace(c, "  rules:\n", `  rules:
     - {name: hook, domain: hook.example.com, policy: one_factor, credentials: [token]}
     - {name: dav, domain: dav.example.com, policy: one_factor, credentials: [basic, token]}
