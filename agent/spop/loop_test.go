@@ -2,6 +2,8 @@ package spop_test
 
 import (
 	"fmt"
+	"net"
+	"path/filepath"
 	"reflect"
 	"runtime"
 	"strings"
@@ -26,11 +28,29 @@ func TestWithoutLoops(t *testing.T) {
 	}
 }
 
+// narrow is a listener whose connections hold little of what was written.
+type narrow struct{ net.Listener }
+
+func (n narrow) Accept() (net.Conn, error) {
+	nc, err := n.Listener.Accept()
+	if err == nil {
+		err = nc.(*net.UnixConn).SetWriteBuffer(4096)
+	}
+	return nc, err
+}
+
 // TestManyAnswersAtOnce: a peer that sends a lot before it reads gets every answer, whole
 // and in order, though the socket did not take them all when they were written.
 func TestManyAnswersAtOnce(t *testing.T) {
-	const n, size = 30, 8000 // more than a socket holds, less than two do
-	p := greet(t, start(t, &spop.Server{Handler: echo}))
+	const n, size = 15, 8000 // more than our side of the socket holds, less than the peer's
+	addr := filepath.Join(t.TempDir(), "spop.sock")
+	ln, err := net.Listen("unix", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := serve(t, &spop.Server{Handler: echo}, narrow{ln})
+	defer stop()
+	p := greet(t, addr)
 	id := func(i int) string { return fmt.Sprintf("%05d", i) + strings.Repeat("x", size) }
 	var all []byte
 	for i := range n {
