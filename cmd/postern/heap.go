@@ -14,7 +14,7 @@ import (
 // sessions would double their memory.
 const (
 	garbageLeast = 64 << 20
-	garbageMost  = 256 << 20
+	garbageMost  = 128 << 20
 )
 
 // tendHeap keeps to that until ctx ends, unless the operator has set GOGC. What starting

@@ -8,7 +8,7 @@ import (
 
 func TestGarbagePercent(t *testing.T) {
 	for live, want := range map[uint64]int{
-		0: 6400, 8 << 20: 800, 16 << 20: 400, 64 << 20: 100, 100 << 20: 100, 256 << 20: 100, 512 << 20: 50, 1 << 30: 25,
+		0: 6400, 8 << 20: 800, 16 << 20: 400, 64 << 20: 100, 100 << 20: 100, 128 << 20: 100, 256 << 20: 50, 512 << 20: 25, 1 << 30: 12,
 	} {
 		if got := garbagePercent(live); got != want {
 			t.Errorf("%d MiB: %d, want %d", live>>20, got, want)
