@@ -10,6 +10,7 @@ package thread
 import (
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -21,11 +22,18 @@ func Prompt() {
 	prompt()
 }
 
-// Crew is threads that are patient: they run when no one else wants to, else at a third of
+// Crew is threads that are patient: they run when no one else wants to, else at a tenth of
 // the others' share, in long slices. They start when there is work and end when there has
 // been none for a while. The zero value but for Most is ready.
+//
+// On a machine that is short of processors all the time a patient thread would hardly ever
+// run: then work is done by whoever brings it.
 type Crew struct {
-	Most int // threads at once; what is more waits
+	Most     int                               // threads at once; what is more waits
+	Pressure func() (percent float64, ok bool) // how much of the time somebody waits for a processor; nil: as the kernel tells
+
+	asked   atomic.Int64 // when Pressure was asked last, Unix nanoseconds
+	crowded atomic.Bool
 
 	mu    sync.Mutex
 	count int // threads
@@ -36,9 +44,32 @@ type Crew struct {
 // idle is how long a thread waits for work.
 const idle = 10 * time.Second
 
-// Do runs work on one of the threads and returns when it has ended. What work panics with
-// is panicked with here. Goroutines that work starts are not of the crew.
+// tooMuch is the pressure, in percent, above which nobody is patient.
+const tooMuch = 50
+
+// short says whether the machine is short of processors. It asks once a second.
+func (c *Crew) short() bool {
+	now := time.Now().UnixNano()
+	last := c.asked.Load()
+	if now-last < int64(time.Second) || !c.asked.CompareAndSwap(last, now) {
+		return c.crowded.Load()
+	}
+	ask := c.Pressure
+	if ask == nil {
+		ask = pressure
+	}
+	percent, ok := ask()
+	c.crowded.Store(ok && percent > tooMuch)
+	return c.crowded.Load()
+}
+
+// Do runs work on one of the threads, or here, and returns when it has ended. What work
+// panics with is panicked with here. Goroutines that work starts are not of the crew.
 func (c *Crew) Do(work func()) {
+	if c.short() {
+		work()
+		return
+	}
 	works := c.begin()
 	var panicked any
 	ended := make(chan struct{})

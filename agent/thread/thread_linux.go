@@ -1,6 +1,8 @@
 package thread
 
 import (
+	"fmt"
+	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -9,9 +11,23 @@ import (
 const (
 	shortSlice = 100 * time.Microsecond // the least that Linux gives
 	longSlice  = 100 * time.Millisecond // the most
-	patience   = 5                      // added to the nice value: a third of the others' share
+	patience   = 10                     // added to the nice value: a tenth of the others' share
 	niceMost   = 19
 )
+
+// pressureFile tells how much of the time somebody has waited for a processor:
+// "some avg10=8.69 …" is percent of the last ten seconds (the kernel's accounting/psi.rst).
+const pressureFile = "/proc/pressure/cpu"
+
+// pressure reads it; false where the kernel does not tell.
+func pressure() (percent float64, ok bool) {
+	b, err := os.ReadFile(pressureFile)
+	if err != nil {
+		return 0, false
+	}
+	_, err = fmt.Sscanf(string(b), "some avg10=%f", &percent)
+	return percent, err == nil
+}
 
 func prompt() { set(0, shortSlice) }
 

@@ -20,17 +20,22 @@ func attr(t testing.TB) *unix.SchedAttr {
 	return a
 }
 
+// roomy is a machine with processors to spare, or one that does not tell.
+func roomy() (float64, bool) { return 100, false }
+
 // TestCrewIsPatient: work runs on threads with a higher nice value than the others', and
 // whoever waits for it keeps his own.
 func TestCrewIsPatient(t *testing.T) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	before := attr(t).Nice
-	c := thread.Crew{Most: 2}
-	var inside int32
-	c.Do(func() { inside = attr(t).Nice })
-	if want := min(before+5, 19); inside != want {
-		t.Errorf("nice %d, want %d", inside, want)
+	for percent, more := range map[float64]int32{0: 10, 49: 10, 51: 0, 100: 0} {
+		c := thread.Crew{Most: 2, Pressure: func() (float64, bool) { return percent, true }}
+		var inside int32
+		c.Do(func() { inside = attr(t).Nice })
+		if want := min(before+more, 19); inside != want {
+			t.Errorf("pressure %v: nice %d, want %d", percent, inside, want)
+		}
 	}
 	if after := attr(t).Nice; after != before {
 		t.Errorf("the caller's is %d, was %d", after, before)
@@ -49,7 +54,7 @@ func TestCrewIsPatient(t *testing.T) {
 // done in the end.
 func TestCrewIsBounded(t *testing.T) {
 	for _, most := range []int{0, 1, 3} {
-		c := thread.Crew{Most: most}
+		c := thread.Crew{Most: most, Pressure: roomy}
 		var now, peak, all atomic.Int32
 		var wg sync.WaitGroup
 		for range 100 {
@@ -73,7 +78,7 @@ func TestCrewIsBounded(t *testing.T) {
 
 // TestCrewUsesItsThreads: works that wait for one another have a thread each.
 func TestCrewUsesItsThreads(t *testing.T) {
-	c := thread.Crew{Most: 3}
+	c := thread.Crew{Most: 3, Pressure: roomy}
 	var together, wg sync.WaitGroup
 	together.Add(3)
 	for range 3 {
@@ -88,7 +93,7 @@ func TestCrewUsesItsThreads(t *testing.T) {
 }
 
 func TestCrewPanics(t *testing.T) {
-	c := thread.Crew{Most: 1}
+	c := thread.Crew{Most: 1, Pressure: roomy}
 	for range 3 {
 		func() {
 			defer func() {

@@ -2,5 +2,6 @@
 
 package thread
 
-func prompt()  {}
-func patient() {}
+func prompt()                   {}
+func patient()                  {}
+func pressure() (float64, bool) { return 0, false }
