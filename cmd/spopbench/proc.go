@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // proc is a process under measurement.
@@ -72,31 +74,16 @@ func accepts(network, addr string) bool {
 	return true
 }
 
-// cpu is the processor time that the process has used, user and system. The kernel keeps
-// it in nanoseconds for each task; /proc/PID/stat would round it to hundredths.
+// cpu is the processor time that the process has used in all its threads, those that have
+// ended included. The clock is that of clock_getcpuclockid(3): the id's complement, shifted,
+// and the kernel's CPUCLOCK_SCHED. /proc/PID/stat would round it to hundredths of a second.
 func (p *proc) cpu() (time.Duration, error) {
-	dir := fmt.Sprintf("/proc/%d/task", p.cmd.Process.Pid)
-	tasks, err := os.ReadDir(dir)
-	if err != nil {
-		return 0, err
+	const sched = 2
+	var t unix.Timespec
+	if err := unix.ClockGettime(int32(^p.cmd.Process.Pid)<<3|sched, &t); err != nil {
+		return 0, fmt.Errorf("processor time of %s: %w", p.cmd.Path, err)
 	}
-	var sum time.Duration
-	for _, t := range tasks {
-		b, err := os.ReadFile(dir + "/" + t.Name() + "/schedstat")
-		if errors.Is(err, os.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return 0, err
-		}
-		first, _, _ := strings.Cut(string(b), " ")
-		n, err := strconv.ParseInt(first, 10, 64)
-		if err != nil {
-			return 0, fmt.Errorf("%s/schedstat: %w", dir, err)
-		}
-		sum += time.Duration(n)
-	}
-	return sum, nil
+	return time.Duration(t.Nano()), nil
 }
 
 // rss is the process's resident memory, bytes.

@@ -61,35 +61,59 @@ func (b *bench) warm(ctx context.Context) error {
 	return fmt.Errorf("not all of %d sessions are found", len(b.tokens))
 }
 
-// measure drives the agent and returns the time between two decisions and its CPU for
-// one, both in microseconds.
-func (b *bench) measure(ctx context.Context, d time.Duration) (each, cpu float64, err error) {
+// cost is what a number of decisions took.
+type cost struct {
+	frames       int64
+	elapsed, cpu time.Duration
+}
+
+func (c *cost) add(other cost) {
+	c.frames += other.frames
+	c.elapsed += other.elapsed
+	c.cpu += other.cpu
+}
+
+// each returns the time between two decisions and its CPU for one, both in microseconds.
+func (c cost) each() (each, cpu float64) {
+	n := float64(c.frames) * 1000
+	return float64(c.elapsed.Nanoseconds()) / n, float64(c.cpu.Nanoseconds()) / n
+}
+
+// measure drives the agent as fast as it answers.
+func (b *bench) measure(ctx context.Context, d time.Duration) (cost, error) {
 	before, err := b.proc.cpu()
 	if err != nil {
-		return 0, 0, err
+		return cost{}, err
 	}
 	l := Load{Socket: b.site.socket(), Conns: 2, InFlight: 20, Host: "app.example.com", Tokens: b.tokens, Want: "allow"}
 	out, err := l.Run(ctx, d)
 	if err != nil {
-		return 0, 0, err
+		return cost{}, fmt.Errorf("%s: %w", b.name, err)
 	}
 	after, err := b.proc.cpu()
-	if err != nil {
-		return 0, 0, err
-	}
-	n := float64(out.Frames)
-	return float64(out.Elapsed.Microseconds()) / n, float64((after - before).Nanoseconds()) / 1000 / n, nil
+	return cost{out.Frames, out.Elapsed, after - before}, err
 }
 
-// compareScales measures some benches against the first, round by round.
+// turns is how often a round goes from one thing that is compared to the next and back, in
+// short slices: what else the machine does, for seconds at a time, falls on all.
+const turns = 10
+
+// compareScales measures some benches against the first.
 func compareScales(ctx context.Context, pl plan, title string, benches []*bench) (Section, error) {
 	each, cpu := make([][]float64, len(benches)), make([][]float64, len(benches))
 	for round := range pl.rounds {
-		for i, b := range benches {
-			e, c, err := b.measure(ctx, pl.each)
-			if err != nil {
-				return Section{}, fmt.Errorf("%s: %w", b.name, err)
+		sums := make([]cost, len(benches))
+		for range turns {
+			for i, b := range benches {
+				c, err := b.measure(ctx, pl.each/turns)
+				if err != nil {
+					return Section{}, err
+				}
+				sums[i].add(c)
 			}
+		}
+		for i, b := range benches {
+			e, c := sums[i].each()
 			each[i], cpu[i] = append(each[i], e), append(cpu[i], c)
 			pl.say("%s, round %d: %.2f µs a decision, %.2f µs CPU", b.name, round+1, e, c)
 		}
@@ -235,21 +259,18 @@ func (b *bench) hashing(ctx context.Context, pl plan) ([]float64, error) {
 	return b.beside(ctx, pl, "a password", b.tokens, all, true)
 }
 
-// turns is how often a round of beside goes from alone to beside and back.
-const turns = 10
-
 // beside measures decisions for cached sessions alone, and with one slow request at a time
-// on the same connection, by turns in short slices: what else the machine does falls on
-// both.
+// on the same connection, by turns.
 func (b *bench) beside(ctx context.Context, pl plan, what string, cached, slow []string, basic bool) ([]float64, error) {
 	var added []float64
-	for range pl.rounds {
+	rounds := 3 * pl.rounds // one pause of the machine decides over a percent of a second
+	share := len(slow) / (rounds * turns)
+	for range rounds {
 		alone, beside := newHistogram(), newHistogram()
 		for range turns {
 			for _, h := range []*hdrhistogram.Histogram{alone, beside} {
 				l := Load{Socket: b.site.socket(), Conns: 1, InFlight: 20, Rate: 5000, Host: "app.example.com", Tokens: cached, Want: "allow", Basic: basic}
 				if h == beside {
-					share := len(slow) / (pl.rounds * turns)
 					l.Slow, slow = slow[:share], slow[share:]
 				}
 				out, err := l.Run(ctx, pl.each/turns)
