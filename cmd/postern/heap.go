@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"log/slog"
 	"os"
 	"runtime/debug"
 	"runtime/metrics"
@@ -19,8 +20,11 @@ const (
 
 // tendHeap keeps to that until ctx ends, unless the operator has set GOGC. What starting
 // has left behind goes back to the system first.
-func tendHeap(ctx context.Context) {
+func tendHeap(ctx context.Context, log *slog.Logger) {
 	debug.FreeOSMemory()
+	if err := forgetStart(); err != nil {
+		log.Debug("what starting has read stays in memory", "error", err)
+	}
 	if os.Getenv("GOGC") != "" {
 		return
 	}

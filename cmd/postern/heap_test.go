@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"log/slog"
 	"runtime/debug"
 	"testing"
 )
@@ -25,7 +26,7 @@ func TestTendHeapHeedsTheOperator(t *testing.T) {
 		t.Setenv("GOGC", set)
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		tendHeap(ctx)
+		tendHeap(ctx, slog.New(slog.DiscardHandler))
 		if got := debug.SetGCPercent(77); got != 77 {
 			t.Errorf("GOGC=%q: %d afterwards", set, got)
 		}

@@ -171,7 +171,7 @@ func (m *Main) Run(ctx context.Context) error {
 			return nil
 		}
 	})
-	front.Go(func() error { tendHeap(ctx); return nil })
+	front.Go(func() error { tendHeap(ctx, m.Log); return nil })
 	if m.Ready != nil {
 		m.Ready()
 	}
