@@ -53,3 +53,10 @@ func garbagePercent(live uint64) int {
 	live = max(live, 1<<20)
 	return int(min(max(live, garbageLeast), garbageMost) * 100 / live)
 }
+
+// ownMemory is that of this process now.
+func ownMemory() memory {
+	s := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/cycles/total:gc-cycles"}, {Name: "/gc/heap/allocs:objects"}, {Name: "/gc/heap/tiny/allocs:objects"}}
+	metrics.Read(s)
+	return memory{Resident: resident(), Live: s[0].Value.Uint64(), Collections: s[1].Value.Uint64(), Allocations: s[2].Value.Uint64() + s[3].Value.Uint64()}
+}

@@ -56,3 +56,16 @@ func forgetStart() error {
 	}
 	return nil
 }
+
+// resident is the memory that this process has, in bytes; 0 when the system does not tell.
+func resident() uint64 {
+	b, err := os.ReadFile("/proc/self/statm") // in pages: all, resident, shared, …
+	if err != nil {
+		return 0
+	}
+	var all, pages uint64
+	if _, err := fmt.Sscan(string(b), &all, &pages); err != nil {
+		return 0
+	}
+	return pages * uint64(os.Getpagesize())
+}

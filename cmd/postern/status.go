@@ -24,6 +24,7 @@ type status struct {
 	Sessions    int           `json:"sessions_in_memory"`
 	Tokens      int           `json:"tokens"` // and application passwords
 	Events      uint64        `json:"events"` // the number of the last one
+	Memory      memory        `json:"memory"`
 }
 
 // decisions counts verdicts since the start.
@@ -34,6 +35,14 @@ type decisions struct {
 	Challenge uint64 `json:"challenge"`
 	Deny      uint64 `json:"deny"`
 	Error     uint64 `json:"error"`
+}
+
+// memory is what the process takes, in bytes, and has asked for since the start.
+type memory struct {
+	Resident    uint64 `json:"resident"` // 0 where the system does not tell
+	Live        uint64 `json:"live"`     // of the heap, at the last collection
+	Collections uint64 `json:"collections"`
+	Allocations uint64 `json:"allocations"`
 }
 
 func (t terminal) statusCommand() *cli.Command {
@@ -73,12 +82,16 @@ func (t terminal) showStatus(s status) {
 		{"sessions", fmt.Sprintf("%d in memory", s.Sessions)},
 		{"tokens", fmt.Sprint(s.Tokens)},
 		{"events", fmt.Sprint(s.Events)},
+		{"memory", fmt.Sprintf("%s resident, %s of live heap, %d collections, %d allocations",
+			megabytes(s.Memory.Resident), megabytes(s.Memory.Live), s.Memory.Collections, s.Memory.Allocations)},
 	} {
 		if line[0] != "not logged" || s.Unlogged > 0 {
 			fmt.Fprintf(t.Stdout, "%-12s %s\n", line[0], line[1])
 		}
 	}
 }
+
+func megabytes(n uint64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }
 
 // status counts. The numbers are not of one moment.
 func (m *Main) status(ctx context.Context) (status, error) {
@@ -87,7 +100,7 @@ func (m *Main) status(ctx context.Context) (status, error) {
 		Version: release(), PID: os.Getpid(), Started: m.journal.started.UTC(), Uptime: time.Since(m.journal.started),
 		Rules:     m.rules.Load().Len(),
 		Decisions: decisions{n.Allow, n.Login, n.StepUp, n.Challenge, n.Deny, n.Error}, Unlogged: m.journal.decisions.Lost(),
-		Connections: n.Connections, Sessions: m.table.Count(),
+		Connections: n.Connections, Sessions: m.table.Count(), Memory: ownMemory(),
 	}
 	tokens, err := m.book.List(ctx, "")
 	if err != nil {
