@@ -16,7 +16,11 @@ const (
 	chartBottom = 16
 )
 
-func chartName(i int) string { return fmt.Sprintf("chart-%d.svg", i+1) }
+// chartName is the name of a section's file.
+func (s Section) chartName() string {
+	plain := strings.NewReplacer(" ", "-", ",", "", ":", "")
+	return plain.Replace(strings.ToLower(s.Title)) + ".svg"
+}
 
 // writeChart draws the ratios of a section as bars, with whiskers from least to greatest
 // and a mark at each bound. It follows the reader's light or dark scheme.

@@ -109,8 +109,8 @@ func (r Report) writeJSON(w io.Writer) error {
 func (r Report) writeMarkdown(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# How fast\n\n`make bench` measured this in one run: %s, %d rounds, each row the median with the least and the greatest.\nRead the ratios; the absolute figures belong to that machine and that hour.\n", r.Machine, r.Rounds)
-	for i, s := range r.Sections {
-		fmt.Fprintf(&b, "\n## %s\n\nAgainst %s.\n\n![%s](bench/%s)\n\n| what | ratio | bound | | absolute |\n|---|---|---|---|---|\n", s.Title, s.Base, s.Title, chartName(i))
+	for _, s := range r.Sections {
+		fmt.Fprintf(&b, "\n## %s\n\nAgainst %s.\n\n![%s](bench/%s)\n\n| what | ratio | bound | | absolute |\n|---|---|---|---|---|\n", s.Title, s.Base, s.Title, s.chartName())
 		for _, row := range s.Rows {
 			fmt.Fprintf(&b, "| %s | %v | %s | %s | %s %s |\n", row.Name, row.Ratio, row.bound(), row.met(), figure(row.Value.Median), row.Unit)
 		}

@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -26,6 +28,7 @@ type rig struct {
 	postern, constant *proc
 	proxies           []*proc
 	addr              map[string]string // "none", "constant", "postern" -> host:port
+	site              site
 	token             string
 }
 
@@ -67,7 +70,7 @@ func newRig(ctx context.Context, p programs, series, dir string) (_ *rig, err er
 	if err != nil {
 		return nil, err
 	}
-	r.token = tokens[0]
+	r.site, r.token = s, tokens[0]
 	if r.postern, err = startPostern(ctx, p, s); err != nil {
 		return nil, err
 	}
@@ -179,34 +182,78 @@ func (r *rig) agent(m mode) *proc {
 // wrkResult is what wrk prints at its end.
 var wrkResult = regexp.MustCompile(`(?m)^\s*(\d+) requests in ([\d.]+)(ms|s|m),`)
 
-// saturate runs wrk with 64 connections and returns requests a second and the agent's
-// processor time for each request.
-func (r *rig) saturate(ctx context.Context, m mode, d time.Duration) (rate float64, cpu time.Duration, err error) {
+// throughput is what HAProxy and an agent did in one measurement.
+type throughput struct {
+	rate   float64       // requests a second
+	cpu    time.Duration // the agent's, for each request
+	allocs float64       // Postern's, for each request; what it does beside is in it
+}
+
+// saturate runs wrk with 64 connections.
+func (r *rig) saturate(ctx context.Context, m mode, d time.Duration) (throughput, error) {
 	if err := r.answers(ctx, m); err != nil {
-		return 0, 0, fmt.Errorf("%s: %w\n%s", m.name, err, r.logs())
+		return throughput{}, fmt.Errorf("%s: %w\n%s", m.name, err, r.logs())
 	}
 	args := []string{"-t1", "-c64", "-d" + strconv.FormatFloat(d.Seconds(), 'f', -1, 64) + "s", "-H", "Host: " + m.host,
 		"-H", "Accept: text/html,*/*;q=0.8", "-H", "Sec-Fetch-Mode: navigate", "-H", "Sec-Fetch-Dest: document"}
 	if m.cookie {
 		args = append(args, "-H", "Cookie: "+r.cookie(m))
 	}
-	before, err := cpuOf(r.agent(m))
+	before, err := r.used(ctx, m)
 	if err != nil {
-		return 0, 0, err
+		return throughput{}, err
 	}
 	out, err := exec.CommandContext(ctx, "wrk", append(args, "http://"+r.addr[m.proxy]+"/projects/42/board?view=week")...).Output()
 	if err != nil {
-		return 0, 0, fmt.Errorf("wrk: %w", err)
+		return throughput{}, fmt.Errorf("wrk: %w", err)
 	}
-	after, err := cpuOf(r.agent(m))
+	after, err := r.used(ctx, m)
 	if err != nil {
-		return 0, 0, err
+		return throughput{}, err
 	}
 	requests, elapsed, err := parseWrk(out)
 	if err != nil {
-		return 0, 0, err
+		return throughput{}, err
 	}
-	return requests / elapsed.Seconds(), time.Duration(float64(after-before) / requests), nil
+	return throughput{
+		rate:   requests / elapsed.Seconds(),
+		cpu:    time.Duration(float64(after.cpu-before.cpu) / requests),
+		allocs: float64(after.allocs-before.allocs) / requests,
+	}, nil
+}
+
+// usage is what an agent has used since its start.
+type usage struct {
+	cpu    time.Duration
+	allocs uint64 // of Postern alone
+}
+
+func (r *rig) used(ctx context.Context, m mode) (u usage, err error) {
+	agent := r.agent(m)
+	if agent == nil {
+		return u, nil
+	}
+	if agent == r.postern {
+		if u.allocs, err = r.allocations(ctx); err != nil {
+			return u, err
+		}
+	}
+	u.cpu, err = agent.cpu()
+	return u, err
+}
+
+// allocations asks Postern how many it has made.
+func (r *rig) allocations(ctx context.Context) (uint64, error) {
+	cmd := exec.CommandContext(ctx, r.postern.cmd.Path, "status", "--config", r.site.path("postern.yml"), "-o", "json")
+	out, err := cmd.Output()
+	if err != nil {
+		return 0, fmt.Errorf("postern status: %w", err)
+	}
+	var s struct{ Memory struct{ Allocations uint64 } }
+	if err := json.Unmarshal(out, &s); err != nil || s.Memory.Allocations == 0 {
+		return 0, fmt.Errorf("postern status printed no allocations: %s: %w", out, errors.Join(err))
+	}
+	return s.Memory.Allocations, nil
 }
 
 // answers waits until a mode is answered as it should be: HAProxy may not have found its
@@ -220,13 +267,6 @@ func (r *rig) answers(ctx context.Context, m mode) (err error) {
 		time.Sleep(200 * time.Millisecond)
 	}
 	return err
-}
-
-func cpuOf(p *proc) (time.Duration, error) {
-	if p == nil {
-		return 0, nil
-	}
-	return p.cpu()
 }
 
 func parseWrk(out []byte) (requests float64, elapsed time.Duration, err error) {

@@ -19,8 +19,8 @@ func (p plan) say(format string, args ...any) { fmt.Fprintf(p.log, format+"\n", 
 
 // figures are the measurements of one mode, a value for each round.
 type figures struct {
-	rate, cpu      []float64
-	p50, p99, p999 []float64
+	rate, cpu, allocs []float64
+	p50, p99, p999    []float64
 }
 
 // compareAgents measures every mode through one series of HAProxy, round by round so that
@@ -39,21 +39,24 @@ func compareAgents(ctx context.Context, p programs, pl plan, series string) ([]S
 	got := map[string]*figures{}
 	for _, m := range modes() {
 		got[m.name] = &figures{}
-		if _, _, err := r.saturate(ctx, m, time.Second); err != nil { // warm up
+		if _, err := r.saturate(ctx, m, time.Second); err != nil { // warm up
 			return nil, err
 		}
 	}
 	for round := range pl.rounds {
 		for _, m := range modes() {
-			rate, cpu, err := r.saturate(ctx, m, pl.each)
+			l, err := r.saturate(ctx, m, pl.each)
 			if err != nil {
 				return nil, err
 			}
-			f := got[m.name]
-			f.rate = append(f.rate, rate)
-			f.cpu = append(f.cpu, float64(cpu.Nanoseconds())/1000)
-			pl.say("HAProxy %s, round %d, %s: %.0f requests/s, %.2f µs of the agent's CPU each", series, round+1, m.name, rate, float64(cpu.Nanoseconds())/1000)
+			f, cpu := got[m.name], float64(l.cpu.Nanoseconds())/1000
+			f.rate, f.cpu, f.allocs = append(f.rate, l.rate), append(f.cpu, cpu), append(f.allocs, l.allocs)
+			pl.say("HAProxy %s, round %d, %s: %.0f requests/s, %.2f µs of the agent's CPU and %.4f allocations each", series, round+1, m.name, l.rate, cpu, l.allocs)
 		}
+	}
+	memory, err := r.memory(series)
+	if err != nil {
+		return nil, err
 	}
 	half := spread(got["constant agent"].rate).Median / 2
 	for round := range pl.rounds {
@@ -70,7 +73,7 @@ func compareAgents(ctx context.Context, p programs, pl plan, series string) ([]S
 			pl.say("HAProxy %s, round %d, %s at %.0f/s: p50 %.2f p99 %.2f p99.9 %.2f ms", series, round+1, m.name, half, f.p50[round], f.p99[round], f.p999[round])
 		}
 	}
-	return agentSections(series, got), nil
+	return append(agentSections(series, got), memory), nil
 }
 
 // agentSections makes the tables of one series.
@@ -78,6 +81,7 @@ func agentSections(series string, got map[string]*figures) []Section {
 	base := got["constant agent"]
 	rate := Section{Title: "Requests a second through HAProxy " + series, Base: "an agent that answers constants"}
 	cpu := Section{Title: "CPU of the agent per request, HAProxy " + series, Base: rate.Base}
+	allocs := Section{Title: "Allocations of Postern per request, HAProxy " + series, Base: "one for each request"}
 	late := Section{Title: "Latency at half the saturation rate, HAProxy " + series, Base: rate.Base}
 	for _, m := range modes() {
 		f := got[m.name]
@@ -96,8 +100,28 @@ func agentSections(series string, got map[string]*figures) []Section {
 			row.Bound = 1.6
 		}
 		cpu.Rows = append(cpu.Rows, row)
+		if m.proxy == "postern" {
+			// The tests hold the decision to none; here what runs beside it is counted, too.
+			allocs.Rows = append(allocs.Rows, Row{Name: m.name, Ratio: spread(f.allocs), Bound: 0.1, Unit: "allocations", Value: spread(f.allocs)})
+		}
 	}
-	return []Section{rate, cpu, late}
+	return []Section{rate, cpu, allocs, late}
+}
+
+// memory compares what the agents have taken under load.
+func (r *rig) memory(series string) (Section, error) {
+	constant, err := r.constant.rss()
+	if err != nil {
+		return Section{}, err
+	}
+	postern, err := r.postern.rss()
+	if err != nil {
+		return Section{}, err
+	}
+	base := []float64{float64(constant) / 1e6}
+	return Section{Title: "Memory of the agent after that, HAProxy " + series, Base: "an agent that answers constants", Rows: []Row{
+		against("constant agent", "MB", base, base), against("Postern", "MB", []float64{float64(postern) / 1e6}, base),
+	}}, nil
 }
 
 // against is the ratio of two series of values, round by round.

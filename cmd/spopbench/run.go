@@ -125,8 +125,8 @@ func (r Report) writeFiles(dir string) error {
 	if err := write("bench.md", r.writeMarkdown); err != nil {
 		return err
 	}
-	for i, s := range r.Sections {
-		if err := write(filepath.Join("bench", chartName(i)), s.writeChart); err != nil {
+	for _, s := range r.Sections {
+		if err := write(filepath.Join("bench", s.chartName()), s.writeChart); err != nil {
 			return err
 		}
 	}
