@@ -51,7 +51,8 @@ const tooMuch = 50
 func (c *Crew) short() bool {
 	now := time.Now().UnixNano()
 	last := c.asked.Load()
-	if now-last < int64(time.Second) || !c.asked.CompareAndSwap(last, now) {
+	past := now - last // negative when the clock was set back
+	if past >= 0 && past < int64(time.Second) || !c.asked.CompareAndSwap(last, now) {
 		return c.crowded.Load()
 	}
 	ask := c.Pressure
