@@ -28,6 +28,26 @@ func (s *seer) Ahead(frames [][]byte) {
 	}
 }
 
+// blind is a Handler that cannot bear to know.
+type blind struct{ spop.Handler }
+
+func (blind) Ahead([][]byte) { panic("bug") }
+
+// TestForesightPanics: a hint that goes wrong costs nobody his answer.
+func TestForesightPanics(t *testing.T) {
+	p := greet(t, start(t, &spop.Server{Handler: blind{echo}}))
+	var all []byte
+	for i := range uint64(40) {
+		all = spoptest.AppendNotify(all, i, 1, message(fmt.Sprint(i)))
+	}
+	send(t, p, all)
+	for i := range uint64(40) {
+		if a, err := p.Ack(); err != nil || a.Stream != i || a.Str("id") != fmt.Sprint(i) {
+			t.Fatalf("answer %d is %+v, %v", i, a, err)
+		}
+	}
+}
+
 // TestForesight: frames that came together are told ahead, each once, and all are
 // answered in order. One that came alone, or is not whole, is not told.
 func TestForesight(t *testing.T) {

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestNothingIsAllocatedByALength: a thousand connections that name 2 GiB cost what they
-// sent, not what they named (case 11).
+// TestNothingIsAllocatedByALength: a thousand connections that name 2 GiB, or all that
+// was agreed on, cost what they sent, not what they named (case 11).
 func TestNothingIsAllocatedByALength(t *testing.T) {
 	const conns, most = 1000, 16 << 10 // the race detector makes a pool forget
 	r := (&Server{Handler: allower{}}).start()
@@ -16,6 +16,7 @@ func TestNothingIsAllocatedByALength(t *testing.T) {
 		{0x7f, 0xff, 0xff, 0xff, 1, 0, 0, 0, 1, 0, 0},
 		append(helloBytes(16380), 0x7f, 0xff, 0xff, 0xff, 3, 0, 0, 0, 1, 0, 0),
 		append(helloBytes(16380), 0xff, 0xff, 0xff, 0xff, 3),
+		append(helloBytes(65536), 0, 1, 0, 0, 3, 0, 0, 0, 1, 0, 0), // as much as was agreed on
 	} {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)

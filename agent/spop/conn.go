@@ -143,8 +143,18 @@ func (c *conn) foresee() {
 		c.ahead, b = append(c.ahead, b[lengthSize:size]), b[size:]
 	}
 	if c.told = len(c.ahead) - 1; c.told > 0 {
-		c.run.foresight.Ahead(c.ahead)
+		c.tell()
 	}
+}
+
+// tell tells the handler. A hint that it cannot bear costs no request its answer.
+func (c *conn) tell() {
+	defer func() {
+		if v := recover(); v != nil {
+			c.run.log.Error("foresight panicked", "panic", v, "stack", string(debug.Stack()))
+		}
+	}()
+	c.run.foresight.Ahead(c.ahead)
 }
 
 // frame answers one frame behind the HELLO.

@@ -129,12 +129,12 @@ func TestUnknownFramesArePassedOver(t *testing.T) {
 // Case 12: a frame of exactly the agreed size is answered, at both ends of what can be
 // agreed on, and also when it fills the read buffer twice.
 func TestCase12LargestFrame(t *testing.T) {
-	for _, agreed := range []uint32{256, 16380, 32764, 32765, 65536, 1 << 20} {
+	for _, agreed := range []uint32{256, 16380, 32764, 32765, 65536, 65537, 262144, 1 << 20} {
 		p := connect(t, start(t, &spop.Server{Handler: echo}))
 		if _, err := p.Hello(spoptest.Hello{FrameSize: agreed}); err != nil {
 			t.Fatal(err)
 		}
-		agreed = min(agreed, 65536)
+		agreed = min(agreed, 262144)
 		fill := ""
 		build := func() []byte {
 			return spoptest.AppendNotify(nil, 1, 1, spoptest.Message{Name: "check", Args: []spoptest.Arg{

@@ -68,7 +68,8 @@ func (r *run) openLoops() {
 	}
 }
 
-// closeLoops waits for the loops; nobody is seated any more.
+// closeLoops ends the loops; nobody is seated any more. A loop does not close its poll by
+// itself: whoever wakes it would write to what has the descriptor by then.
 func (r *run) closeLoops() {
 	for _, l := range r.loops {
 		l.mu.Lock()
@@ -77,6 +78,9 @@ func (r *run) closeLoops() {
 		l.poll.wake()
 	}
 	r.looping.Wait()
+	for _, l := range r.loops {
+		l.poll.close()
+	}
 }
 
 // seat has a loop answer c until it ends, and returns why; ok is false when there is no
@@ -122,7 +126,6 @@ func (s *seat) call() {
 // serve is the loop's life.
 func (l *loop) serve() {
 	runtime.LockOSThread() // never unlocked: the thread ends with the loop
-	defer l.poll.close()
 	if l.run.Thread != nil {
 		l.run.Thread()
 	}
@@ -172,13 +175,18 @@ func (l *loop) turn(s *seat) error {
 	if len(s.unsent) > 0 {
 		return s.resume()
 	}
-	s.last = time.Now()
-	switch err := s.conn.in.read(s.fd); {
-	case errors.Is(err, errAgain):
-		return nil
-	case err != nil:
+	if err := s.look(); !errors.Is(err, errAgain) {
 		return err
 	}
+	return nil
+}
+
+// look reads once and answers what came; errAgain when nothing did.
+func (s *seat) look() error {
+	if err := s.conn.in.read(s.fd); err != nil {
+		return err
+	}
+	s.last = time.Now()
 	return s.answer()
 }
 
@@ -284,9 +292,17 @@ func (l *loop) drain() {
 	now := time.Now()
 	for _, s := range l.seats {
 		if now.Sub(s.last) >= quiet && len(s.unsent) == 0 && len(s.conn.in.bytes()) == 0 && s.conn.out.pending.Load() == 0 {
-			l.leave(s, StatusNormal)
+			l.guard(s, l.retire)
 		}
 	}
+}
+
+// retire has a seat leave, unless something came just now.
+func (l *loop) retire(s *seat) error {
+	if err := s.look(); !errors.Is(err, errAgain) {
+		return err
+	}
+	return StatusNormal
 }
 
 // leave gives a connection back to its goroutine. A frame of which the peer took a part

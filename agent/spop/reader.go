@@ -43,13 +43,13 @@ func (in *reader) bytes() []byte { return in.buf[in.r:in.w] }
 // skip consumes n bytes.
 func (in *reader) skip(n int) { in.r += n }
 
-// fit makes room for the frame of n bytes, its length included, that has begun. The
-// caller has held n against what was agreed on.
+// fit makes room for more of the frame of n bytes, its length included, that has begun.
+// The caller has held n against what was agreed on. The buffer grows with what came.
 func (in *reader) fit(n int) {
-	if n <= len(in.buf) {
+	if n <= len(in.buf) || len(in.bytes()) < len(in.buf) {
 		return
 	}
-	buf := make([]byte, n)
+	buf := make([]byte, min(n, 2*len(in.buf)))
 	in.w = copy(buf, in.bytes())
 	in.r = 0
 	in.giveBack()

@@ -101,6 +101,27 @@ func message(id string) spoptest.Message {
 	return spoptest.Message{Name: "check", Args: []spoptest.Arg{spoptest.Str("id", id)}}
 }
 
+// keepBusy asks often while the server drains: a connection is closed only once it was
+// silent, and then with the status that says so.
+func keepBusy(t *testing.T, p *spoptest.Peer) {
+	t.Helper()
+	const silent = 50 * time.Millisecond
+	last := time.Now()
+	for range 200 {
+		begun := time.Now()
+		_, err := p.Ask(message("x"))
+		switch {
+		case err == nil:
+			last = begun
+		case time.Since(last) < silent:
+			t.Fatalf("a busy connection while draining: %v", err)
+		default:
+			return // this test was not run for so long
+		}
+	}
+	wantDisconnect(t, p, spop.StatusNormal)
+}
+
 func TestAsk(t *testing.T) {
 	p := greet(t, start(t, &spop.Server{Handler: echo}))
 	for _, id := range []string{"a", "bb", ""} {

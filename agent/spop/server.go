@@ -16,15 +16,14 @@ const (
 	linger      = 200 * time.Millisecond // wait for HAProxy to close after our DISCONNECT
 	lingerBytes = 256 << 10
 
-	defaultFrame = 64 << 10
-	maxFrame     = 256 << 10
+	maxFrame = 256 << 10
 )
 
 // Server serves SPOP on a listener. The zero value of every number is a default.
 type Server struct {
 	Handler      Handler
 	Log          *slog.Logger  // nil: silent; ends of connections are debug
-	MaxFrame     uint32        // largest frame we agree to, bytes; 0: 65536; 256 to 262144
+	MaxFrame     uint32        // largest frame we agree to, bytes, 256 to 262144; 0: 262144
 	HelloTimeout time.Duration // 0: 5 s, from the accept to the end of the HELLO
 	WriteTimeout time.Duration // 0: 5 s; a peer that does not read is dropped
 	Drain        time.Duration // 0: 10 s; after ctx ends
@@ -77,7 +76,7 @@ func (s *Server) start() *run {
 		r.log = slog.New(slog.DiscardHandler)
 	}
 	if r.MaxFrame == 0 {
-		r.MaxFrame = defaultFrame
+		r.MaxFrame = maxFrame
 	}
 	r.MaxFrame = min(max(r.MaxFrame, minAgreed), maxFrame)
 	for _, d := range []*time.Duration{&r.HelloTimeout, &r.WriteTimeout} {

@@ -25,7 +25,8 @@ type writer struct {
 	late   []byte // whole frames that wait for the late goroutine
 	count  int32  // how many
 	busy   bool   // the late goroutine runs
-	closed bool
+	closed bool   // nothing is taken any more
+	gone   bool   // it was cut
 }
 
 // write writes b. A Write that does not end is ended by the run, which closes the
@@ -86,16 +87,25 @@ func (w *writer) sit(s *seat) {
 	w.lateMu.Lock()
 	defer w.lateMu.Unlock()
 	w.seat = s
+	s.cut.Store(w.gone) // what was cut is a socket that is not the seat's
 }
 
-// stand is the end of that.
+// stand is the end of that, and of late frames. nc is nil when the socket is lost.
 func (w *writer) stand(nc net.Conn) {
 	w.lateMu.Lock()
 	defer w.lateMu.Unlock()
-	if nc != nil && w.seat.cut.Load() {
+	if nc != nil && w.gone {
 		nc.Close()
 	}
 	w.seat, w.nc = nil, nc
+	w.drop()
+}
+
+// drop refuses late frames, those that wait as well as further ones. lateMu is held.
+func (w *writer) drop() {
+	w.closed = true
+	w.pending.Add(-w.count) // nobody sends them any more
+	w.late, w.count = nil, 0
 }
 
 // hush has a goroutine that reads see that the run drains; a loop sees it by itself.
@@ -111,6 +121,7 @@ func (w *writer) hush() {
 func (w *writer) cut() {
 	w.lateMu.Lock()
 	defer w.lateMu.Unlock()
+	w.gone = true
 	switch {
 	case w.seat != nil:
 		w.seat.cut.Store(true)
@@ -141,9 +152,7 @@ func (w *writer) writeLate() {
 // close refuses further late frames and closes the connection.
 func (w *writer) close() {
 	w.lateMu.Lock()
-	w.closed = true
-	w.pending.Add(-w.count) // nobody sends them any more
-	w.late, w.count = nil, 0
+	w.drop()
 	w.lateMu.Unlock()
 	if w.nc != nil {
 		w.nc.Close()
