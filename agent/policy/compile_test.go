@@ -161,8 +161,11 @@ func TestDomainFaults(t *testing.T) {
 		{"an unknown word for tls", with(func(d *Domain) { d.TLS = "off" }), []string{"tls"}},
 		{"encoded slashes of another domain", with(func(d *Domain) { d.EncodedSlashes = List{"git.example.com", "git.example.org"} }), []string{"encoded_slashes[1]"}},
 		{"twice", []Domain{good, good}, []string{"domain", "portal"}},
-		{"a portal of a nested domain", []Domain{good, {Name: "a.example.com", Portal: "https://auth.example.com"}}, []string{"portal"}},
-		{"a portal that belongs to a nested domain", []Domain{{Name: "example.com", Portal: "https://auth.a.example.com"}, {Name: "a.example.com", Portal: "https://a.example.com"}}, []string{"portal"}},
+		{"a portal of a nested domain", []Domain{good, {Name: "a.example.com", Portal: "https://auth.example.com"}}, []string{"domain", "portal"}},
+		{"a portal that belongs to a nested domain", []Domain{{Name: "example.com", Portal: "https://auth.a.example.com"}, {Name: "a.example.com", Portal: "https://a.example.com"}}, []string{"domain", "portal"}},
+		{"a domain under another", []Domain{good, {Name: "dev.example.com", Portal: "https://auth.dev.example.com"}}, []string{"domain"}},
+		{"a domain above another", []Domain{{Name: "a.dev.example.com", Portal: "https://auth.a.dev.example.com"}, good}, []string{"domain"}},
+		{"a domain that ends alike", []Domain{good, {Name: "anexample.com", Portal: "https://auth.anexample.com"}}, nil},
 	} {
 		var got []string
 		for _, f := range faults(t, tt.domains, Config{}) {

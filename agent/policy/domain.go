@@ -38,6 +38,7 @@ func (c *compiler) checkDomains(in []Domain) []Domain {
 	}
 	for i := range out {
 		c.at = fmt.Sprintf("domains[%d]", i)
+		c.nested(out, i)
 		for j, h := range out[i].EncodedSlashes {
 			h = strings.TrimSuffix(lowerASCII(h), ".")
 			if !isHostname(h) || domainOf(out, h) != &out[i] {
@@ -48,6 +49,17 @@ func (c *compiler) checkDomains(in []Domain) []Domain {
 	}
 	c.domains = out
 	return out
+}
+
+// nested refuses a domain under another one: browsers send the cookies of both to its
+// hosts, under one name, and a session cookie that comes twice counts as none.
+func (c *compiler) nested(domains []Domain, i int) {
+	for j := range domains {
+		if d := domains[j].Name; domains[i].Name != d && inDomain(domains[i].Name, d) && isHostname(d) {
+			c.fault("domain", fmt.Sprintf("%s is under %s (domains[%d]): browsers would send the session cookies of both, and neither could be told from the other", domains[i].Name, d, j),
+				"take it away: "+d+" serves its hosts, too")
+		}
+	}
 }
 
 // portal checks the address of a portal and returns its host and its ":port".
