@@ -9,7 +9,7 @@ import (
 type Trace struct {
 	Rule      int
 	Name      string // as RuleName
-	Criterion string // the first that missed: domain, methods, networks, subject, query, resources; empty: the rule matches
+	Criterion string // the first that missed: domain, methods, networks, subject, resources, query; empty: the rule matches
 	Value     string // what the request had to offer for it
 	Maybe     bool   // it matches while nobody is signed in; after that it depends on who it is
 }

@@ -100,10 +100,10 @@ func (r *rule) match(req *Request, sub *Subject, t *target, hostMet bool) criter
 		return missedNetworks
 	case r.subjects != nil && !sub.anonymous() && !r.matchSubjects(sub):
 		return missedSubject
-	case r.query != nil && !r.matchQuery(req, t):
-		return missedQuery
 	case r.resources != nil && !r.matchResources(sub, t):
 		return missedResources
+	case r.query != nil && !r.matchQuery(req, t): // last: an unclean one is refused where all else fits
+		return missedQuery
 	}
 	return nothing
 }

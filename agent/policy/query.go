@@ -56,11 +56,11 @@ func unescape(s string) string {
 }
 
 // checkQuery says whether a query is read alike by every server: it decodes, holds no
-// NUL, and no semicolon, which some take for an ampersand.
+// NUL, no semicolon, which some take for an ampersand, and no number sign, at which some stop.
 func checkQuery(q string) bool {
 	for i := range len(q) {
 		switch q[i] {
-		case ';', 0:
+		case ';', '#', 0:
 			return false
 		case '%':
 			if c, ok := unhex(q[i:]); !ok || c == 0 {

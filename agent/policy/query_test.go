@@ -52,13 +52,16 @@ func TestUncleanQuery(t *testing.T) {
 default_policy: one_factor
 rules:
   - {domain: a.example.com, resources: '^/public/', policy: bypass}
+  - {domain: a.example.com, resources: '^/api/', query: {key: v, value: '2'}, policy: bypass}
   - {domain: a.example.com, query: {operator: absent, key: role}, policy: bypass}
+  - {domain: c.example.com, resources: '^/api/', query: {key: v, value: '2'}, policy: bypass}
 `)
 	for _, tt := range []struct {
 		name, host, path, query string
 		want                    Reason
 	}{
 		{"a semicolon, which some servers split at", "a", "/", "x=1;role=admin", ReasonUncleanQuery},
+		{"a number sign, at which some servers stop", "a", "/", "x=1#&role=admin", ReasonUncleanQuery},
 		{"an escape that is none", "a", "/", "%zzrole=1", ReasonUncleanQuery},
 		{"an escape cut short", "a", "/", "role%", ReasonUncleanQuery},
 		{"a NUL", "a", "/", "role%00=1", ReasonUncleanQuery},
@@ -66,6 +69,9 @@ rules:
 		{"a rule before the one that asks", "a", "/public/", "x=1;y", ReasonBypass},
 		{"a host whose rules do not ask", "b", "/", "x=1;y=%zz", ReasonProved},
 		{"a clean query", "a", "/", "x=%3B", ReasonBypass},
+		{"a path of which no rule asks for the query", "c", "/", "x=1;y", ReasonProved},
+		{"a path of which a rule does", "c", "/api/", "x=1;y", ReasonUncleanQuery},
+		{"an ambiguous path of which a rule may in its other reading", "c", "/api;x/", "x=1;y", ReasonUncleanPath},
 		{"an ambiguous path besides", "a", "/public/;x", "role;", ReasonBypass},
 		{"an ambiguous path that leads to the rule that asks", "a", "/;x/public/", "role;", ReasonUncleanQuery},
 		{"an ambiguous path whose other reading leads there", "a", "/public;x/", "role;", ReasonUncleanQuery},
