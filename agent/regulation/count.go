@@ -23,14 +23,18 @@ type Failure struct {
 // IsZero says that there is nothing to keep.
 func (c Count) IsZero() bool { return len(c.Failed) == 0 && c.Waits == 0 }
 
-// forget drops what is older than window.
-func (c *Count) forget(now time.Time, window time.Duration) {
-	if c.Waits > 0 && now.Sub(c.Until) >= window {
+// skew is how far ahead another node's clock may be.
+const skew = 5 * time.Minute
+
+// forget drops what is older than the window, and what lies further ahead than it can: a
+// clock that was wrong has written it, and would lock somebody out for as long.
+func (c *Count) forget(now time.Time, cfg Config) {
+	if c.Waits > 0 && now.Sub(c.Until) >= cfg.Window || c.Until.Sub(now) > cfg.Longest+skew {
 		*c = Count{}
 	}
-	for len(c.Failed) > 0 && now.Sub(c.Failed[0].At) >= window {
-		c.Failed = c.Failed[1:]
-	}
+	c.Failed = slices.DeleteFunc(slices.Clone(c.Failed), func(f Failure) bool {
+		return now.Sub(f.At) >= cfg.Window || f.At.Sub(now) > skew
+	})
 }
 
 // mark is what an attempt did to a count, so that it can be undone.

@@ -89,7 +89,7 @@ func (l *Limiter) Begin(ctx context.Context, now time.Time, subjects ...Subject)
 			}
 		}
 		if !lifted {
-			return nil, &WaitError{For: wait}
+			return nil, wait
 		}
 	}
 }
@@ -133,16 +133,20 @@ func (l *Limiter) limit(s Subject) int {
 }
 
 // reserve counts the attempt. The error is errWait when it may not be made yet.
-func (a *Attempt) reserve(ctx context.Context, now time.Time) (wait time.Duration, err error) {
+func (a *Attempt) reserve(ctx context.Context, now time.Time) (wait *WaitError, err error) {
 	var marks []mark
 	if len(a.keys) > 0 {
 		err = a.of.Keeper.ChangeCounts(ctx, a.keys, func(counts []Count) error {
-			marks, wait = nil, 0
+			marks, wait = nil, &WaitError{}
 			for i := range counts {
-				counts[i].forget(now, a.of.Config.Window)
-				wait = max(wait, counts[i].Until.Sub(now))
+				counts[i].forget(now, a.of.Config)
+				rest := counts[i].Until.Sub(now)
+				wait.For = max(wait.For, rest)
+				if a.subjects[i].network.IsValid() {
+					wait.Address = max(wait.Address, rest)
+				}
 			}
-			if wait > 0 {
+			if wait.For > 0 {
 				return errWait
 			}
 			for i := range counts {
@@ -158,7 +162,7 @@ func (a *Attempt) reserve(ctx context.Context, now time.Time) (wait time.Duratio
 	a.marks, a.begun = marks, true
 	a.of.mu.Unlock()
 	a.of.tidy(ctx, now, len(a.keys))
-	return 0, nil
+	return nil, nil
 }
 
 // tidy has the Keeper pruned once in so many keys: however fast names are made up, there

@@ -19,7 +19,8 @@ var ErrUnavailable = errors.New("attempts cannot be counted now")
 
 // WaitError says that there were too many failures.
 type WaitError struct {
-	For time.Duration // how long to wait; positive
+	For     time.Duration // how long to wait; positive
+	Address time.Duration // how long whatever comes from that address has to wait; 0: it need not
 }
 
 func (e *WaitError) Error() string { return fmt.Sprintf("too many attempts; wait %v", e.For) }
