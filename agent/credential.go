@@ -233,11 +233,11 @@ func (h *handler) password(q *question, hd *credential.Header, now time.Time) (*
 		c.why = reasonBadCredential
 		return c, nil
 	}
-	if h.banned("", q, now) || p.Waiting(hd.User, q.Addr, now) {
+	pair := p.PairOf(hd.User, hd.Secret, q.Addr)
+	if h.banned("", q, now) || p.Waiting(pair, hd.User, q.Addr, now) {
 		c.why, c.limited = reasonWait, true
 		return c, nil
 	}
-	pair := p.PairOf(hd.User, hd.Secret, q.Addr)
 	user, ok := p.Recall(pair, now)
 	if !ok {
 		var why policy.Reason

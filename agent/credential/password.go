@@ -19,7 +19,8 @@ var ErrWrong = errors.New("wrong name or password")
 
 // WaitError says that there were too many failures: nothing was looked at.
 type WaitError struct {
-	For time.Duration // how long to wait
+	For     time.Duration // how long to wait
+	Address time.Duration // how long every name has to wait from that address; 0: the others need not
 }
 
 // Error says how long to wait.
@@ -93,7 +94,7 @@ type Passwords struct {
 	macs    sync.Pool
 	mu      sync.Mutex
 	pairs   map[Pair]*remembered
-	waiting map[Pair]time.Time // who must wait, by name and address, until when
+	waiting map[Pair]time.Time // who must wait, by name and address or by address alone, until when
 }
 
 // remembered is a pair that was right.
@@ -135,29 +136,58 @@ type macState struct {
 	sum  [sha256.Size]byte
 }
 
-// Waiting says that guesses at a name from an address were too many lately: then nothing
-// is looked at, be it remembered, so that the right one cannot be told from the others.
-func (p *Passwords) Waiting(name []byte, addr netip.Addr, now time.Time) bool {
-	who := p.PairOf(name, nil, addr) // no pair has an empty password
+// Waiting says that a pair is not to be looked at, because there were too many guesses
+// lately: at its name from its address, be the pair remembered, so that the right one
+// cannot be told from the others; or from its address, whatever the name. Then who was
+// right lately goes on, and whoever was not waits by name, too, for the same reason.
+func (p *Passwords) Waiting(pair Pair, name []byte, addr netip.Addr, now time.Time) bool {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	until, ok := p.waiting[who]
-	if ok && !now.Before(until) {
-		delete(p.waiting, who)
+	nobody := len(p.waiting) == 0
+	p.mu.Unlock()
+	if nobody {
 		return false
 	}
-	return ok
-}
-
-// wait has a name from an address wait.
-func (p *Passwords) wait(name []byte, addr netip.Addr, until time.Time) {
-	who := p.PairOf(name, nil, addr)
+	who, all := p.PairOf(name, nil, addr), p.PairOf(nil, nil, addr) // no pair has an empty password
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if _, waits := p.until(who, now); waits {
+		return true
+	}
+	until, waits := p.until(all, now)
+	if !waits || p.standing(pair, now) != nil {
+		return false
+	}
+	p.hold(who, until)
+	return true
+}
+
+// until is when the wait of somebody ends; p.mu is held.
+func (p *Passwords) until(who Pair, now time.Time) (until time.Time, waits bool) {
+	until, waits = p.waiting[who]
+	if waits && !now.Before(until) {
+		delete(p.waiting, who)
+		return until, false
+	}
+	return until, waits
+}
+
+// wait has a name from an address wait and, when it must, the whole address.
+func (p *Passwords) wait(name []byte, addr netip.Addr, now time.Time, w *WaitError) {
+	who, all := p.PairOf(name, nil, addr), p.PairOf(nil, nil, addr)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.hold(who, now.Add(w.For))
+	if w.Address > 0 {
+		p.hold(all, now.Add(w.Address))
+	}
+}
+
+// hold has somebody wait; p.mu is held.
+func (p *Passwords) hold(who Pair, until time.Time) {
 	if p.waiting == nil {
 		p.waiting = map[Pair]time.Time{}
 	}
-	if len(p.waiting) >= maxWaiting {
+	if _, there := p.waiting[who]; !there && len(p.waiting) >= maxWaiting {
 		for k := range p.waiting { // any: to push one out takes as many as there are
 			delete(p.waiting, k)
 			break
@@ -216,7 +246,7 @@ func (p *Passwords) Verify(ctx context.Context, name, password string, addr neti
 	defer cancel()
 	pair := p.PairOf([]byte(name), []byte(password), addr)
 	now := p.now()
-	if p.Waiting([]byte(name), addr, now) {
+	if p.Waiting(pair, []byte(name), addr, now) {
 		return "", &WaitError{For: time.Second}
 	}
 	p.mu.Lock()
@@ -233,7 +263,7 @@ func (p *Passwords) Verify(ctx context.Context, name, password string, addr neti
 	if p.Guesses != nil && !known {
 		if settle, err = p.Guesses.Begin(ctx, as, addr, now); err != nil {
 			if wait := new(WaitError); errors.As(err, &wait) {
-				p.wait([]byte(name), addr, now.Add(wait.For))
+				p.wait([]byte(name), addr, now, wait)
 			}
 			return as, err
 		}

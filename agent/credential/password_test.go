@@ -77,15 +77,19 @@ func (p *people) count() int {
 
 // guesses notes what came of attempts; full, it lets nobody try.
 type guesses struct {
-	mu   sync.Mutex
-	full bool
-	log  []string
+	mu      sync.Mutex
+	full    bool
+	address bool // it is the address that is full
+	log     []string
 }
 
 func (g *guesses) Begin(_ context.Context, user string, addr netip.Addr, _ time.Time) (func(Outcome), error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.full {
+	switch {
+	case g.full && g.address:
+		return nil, &WaitError{For: time.Minute, Address: time.Minute}
+	case g.full:
 		return nil, &WaitError{For: time.Minute}
 	}
 	at := len(g.log)
@@ -105,6 +109,10 @@ var addr = netip.MustParseAddr("192.0.2.7")
 func at(t *testing.T, p *Passwords, name, password string, now time.Time) (string, bool) {
 	t.Helper()
 	return p.Recall(p.PairOf([]byte(name), []byte(password), addr), now)
+}
+
+func waiting(p *Passwords, name, password string, from netip.Addr, now time.Time) bool {
+	return p.Waiting(p.PairOf([]byte(name), []byte(password), from), []byte(name), from, now)
 }
 
 func TestAPairIsRememberedForAMinute(t *testing.T) {
@@ -318,13 +326,13 @@ func TestThreat36WhatIsRememberedTellsNothing(t *testing.T) {
 	g.full = true
 	for _, from := range []string{"198.51.100.1", "2001:db8::1", "192.0.2.7"} {
 		other := netip.MustParseAddr(from)
-		if p.Waiting([]byte("alice"), other, c.now()) {
+		if waiting(p, "alice", "guess", other, c.now()) {
 			t.Errorf("%s waits before a guess", from)
 		}
 		if _, err := p.Verify(t.Context(), "alice", "guess", other); !waits(err) {
 			t.Fatalf("a guess from %s: %v", from, err)
 		}
-		if !p.Waiting([]byte("alice"), other, c.now()) || p.Waiting([]byte("bob"), other, c.now()) {
+		if !waiting(p, "alice", "guess", other, c.now()) || waiting(p, "bob", "guess", other, c.now()) {
 			t.Errorf("who guesses from %s does not wait, or others do", from)
 		}
 		if _, err := p.Verify(t.Context(), "alice", "right", other); !waits(err) {
@@ -336,11 +344,52 @@ func TestThreat36WhatIsRememberedTellsNothing(t *testing.T) {
 			}
 		}
 	}
-	if p.Waiting([]byte("alice"), addr, c.now().Add(time.Minute)) {
+	if waiting(p, "alice", "guess", addr, c.now().Add(time.Minute)) {
 		t.Error("waits longer than was said")
 	}
 	if d.hashes != 1 {
 		t.Errorf("%d hashes", d.hashes)
+	}
+}
+
+// TestThreat43AnAddressThatGuessesNames: once an address has to wait, none of the names that
+// it goes on to make up is asked for or counted. The program behind the same address goes
+// on, but its pair is not told from the guesses at it.
+func TestThreat43AnAddressThatGuessesNames(t *testing.T) {
+	d, g, c := newPeople(), &guesses{}, &clock{at: start}
+	p := &Passwords{Directory: d, Guesses: g, Now: c.now}
+	if _, err := p.Verify(t.Context(), "alice", "right", addr); err != nil {
+		t.Fatal(err)
+	}
+	g.full, g.address = true, true
+	if _, err := p.Verify(t.Context(), "name 0", "guess", addr); !waits(err) {
+		t.Fatal(err)
+	}
+	g.full = false // nobody may come to ask
+	for i := range 10 {
+		name := fmt.Sprint("name ", i)
+		if !waiting(p, name, "guess", addr, c.now()) {
+			t.Errorf("%s does not wait", name)
+		}
+		if _, err := p.Verify(t.Context(), name, "guess", addr); !waits(err) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if waiting(p, "alice", "right", addr, c.now()) {
+		t.Error("the program that was right lately waits")
+	}
+	if waiting(p, "name 1", "guess", netip.MustParseAddr("192.0.2.8"), c.now()) {
+		t.Error("another address waits")
+	}
+	if !waiting(p, "alice", "guess", addr, c.now()) || !waiting(p, "alice", "right", addr, c.now()) {
+		t.Error("after a guess at her, alice's password is told from the others")
+	}
+	c.pass(time.Minute)
+	if waiting(p, "name 3", "guess", addr, c.now()) {
+		t.Error("waits longer than was said")
+	}
+	if got := fmt.Sprint(g.log); got != "[alice right]" || d.hashes != 1 {
+		t.Errorf("counted %s, %d hashes", got, d.hashes)
 	}
 }
 
@@ -371,7 +420,7 @@ func TestAddressesOfPairs(t *testing.T) {
 func TestWaitingIsBounded(t *testing.T) {
 	p := &Passwords{}
 	for i := range maxWaiting + 10 {
-		p.wait([]byte(fmt.Sprint(i)), addr, start)
+		p.wait([]byte(fmt.Sprint(i)), addr, start, &WaitError{For: time.Minute, Address: time.Minute})
 	}
 	if n := len(p.waiting); n != maxWaiting {
 		t.Errorf("%d wait, want %d", n, maxWaiting)
@@ -382,12 +431,16 @@ func TestWaitingIsBounded(t *testing.T) {
 func TestRelieved(t *testing.T) {
 	p := &Passwords{}
 	p.Relieve() // nobody waits yet
-	p.wait([]byte("alice"), addr, start.Add(time.Minute))
-	if !p.Waiting([]byte("alice"), addr, start) {
-		t.Fatal("alice does not wait")
+	p.wait([]byte("alice"), addr, start, &WaitError{For: time.Minute, Address: time.Minute})
+	for _, name := range []string{"alice", "bob"} {
+		if !waiting(p, name, "right", addr, start) {
+			t.Fatalf("%s does not wait", name)
+		}
 	}
 	p.Relieve()
-	if p.Waiting([]byte("alice"), addr, start) {
-		t.Error("alice waits for a ban that was lifted")
+	for _, name := range []string{"alice", "bob"} {
+		if waiting(p, name, "right", addr, start) {
+			t.Errorf("%s waits for a ban that was lifted", name)
+		}
 	}
 }

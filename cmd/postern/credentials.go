@@ -56,7 +56,7 @@ func (c checker) Begin(ctx context.Context, user string, addr netip.Addr, now ti
 	}
 	try, err := c.guesses.Begin(ctx, now, regulation.User(regulation.Basic, user), regulation.Address(regulation.Basic, addr))
 	if wait := new(regulation.WaitError); errors.As(err, &wait) {
-		return nil, &credential.WaitError{For: wait.For}
+		return nil, &credential.WaitError{For: wait.For, Address: wait.Address}
 	}
 	if err != nil {
 		return nil, err

@@ -91,14 +91,15 @@ func TestGuessesByBasicAreCounted(t *testing.T) {
 			t.Errorf("attempt %d: %v", i, err)
 		}
 	}
-	if err := try("alice", netip.MustParseAddr("198.51.100.1"), credential.Right); !errors.As(err, new(*credential.WaitError)) {
-		t.Errorf("after two failures: %v, want a WaitError", err)
+	var wait *credential.WaitError
+	if err := try("alice", netip.MustParseAddr("198.51.100.1"), credential.Right); !errors.As(err, &wait) || wait.Address != 0 {
+		t.Errorf("after two failures: %v, want a WaitError for her alone", err)
 	}
 	if err := try("bob", addr, credential.Wrong); err != nil {
 		t.Errorf("somebody else from the same address: %v", err)
 	}
-	if err := try("carl", addr, credential.Right); !errors.As(err, new(*credential.WaitError)) {
-		t.Errorf("after three failures from one address: %v, want a WaitError", err)
+	if err := try("carl", addr, credential.Right); !errors.As(err, &wait) || wait.Address <= 0 {
+		t.Errorf("after three failures from one address: %v, want a WaitError for all of it", err)
 	}
 	portal, err := c.guesses.Begin(t.Context(), now, regulation.User(regulation.Password, "alice"), regulation.Address(regulation.Password, addr))
 	if err != nil {
