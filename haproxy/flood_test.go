@@ -19,7 +19,7 @@ func TestThreat36AFloodOfFormsStopsAtHAProxy(t *testing.T) {
 	}
 	source := "    http-request set-src req.fhdr(x-test-source) if { req.fhdr(x-test-source) -m found }\n"
 	eachRig(t, options{config: config, more: source}, func(t *testing.T, r *rig) {
-		r.script(t, say("verdict", "allow"))
+		r.script(t, allow())
 		ask := func(method, host, source, more string) (int, http.Header) {
 			got := r.client.Raw(t, host, method+" / HTTP/1.1\nHost: "+host+"\nX-Test-Source: "+source+"\n"+more+"Content-Length: 0\n\n")
 			return got.Status, got.Header

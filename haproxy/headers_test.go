@@ -215,6 +215,31 @@ func TestThreat12HostAsDecided(t *testing.T) {
 	})
 }
 
+// TestThreat14OnePortal: a host that Postern takes for the portal and HAProxy's files do
+// not, because they were not written anew, leads into no application; and one that only
+// the files take for the portal is an application's: the cookie stays out of it.
+func TestThreat14OnePortal(t *testing.T) {
+	eachRig(t, options{}, func(t *testing.T, r *rig) {
+		const request = "GET /x HTTP/1.1\nHost: %s\nCookie: a=1; __Secure-postern=tok\n\n"
+		r.script(t, say(agent.VarReason, string(policy.ReasonPortal), "verdict", "allow"))
+		for _, host := range []string{"login.example.com", "auth.example.org", "app.example.com"} {
+			if got := r.client.Raw(t, "app.example.com", fmt.Sprintf(request, host)); got.Status != 503 {
+				t.Errorf("%s: status %d, want 503", host, got.Status)
+			}
+		}
+		if n := len(r.app.Seen()) + len(r.portal.Seen()); n != 0 {
+			t.Errorf("%d requests passed", n)
+		}
+		r.script(t, say("user", "alice", agent.VarReason, string(policy.ReasonProved), "verdict", "allow"))
+		if got := r.client.Raw(t, "auth.example.com", fmt.Sprintf(request, "auth.example.com")); got.Status != 200 {
+			t.Errorf("the portal of before: status %d", got.Status)
+		}
+		if seen := r.portal.Last(t); seen.Value("Cookie") != "a=1" {
+			t.Errorf("the portal of before received Cookie %q", seen.Value("Cookie"))
+		}
+	})
+}
+
 // TestPortalPort: where the portal has a port of its own, a host with that port keeps
 // it, and plain HTTP is sent there.
 func TestPortalPort(t *testing.T) {

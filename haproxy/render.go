@@ -183,7 +183,7 @@ func (c Config) render(v Version, f Form) (Files, error) {
 		"Group": "", "Retries": []string{"50ms", "250ms"}, "Pause": v.AtLeast(Version{3, 2}), "Trailers": v.AtLeast(Version{3, 2}),
 		"SPOE": c.SPOE, "Cookie": c.Cookie, "CookieLines": []int{2, 3, 4}, "Timeout": timeout, "Args": c.args(),
 		"Identity": c.identity(), "Overrides": overrides(), "Set": c.set(), "Escape": escape,
-		"Places": places, "Ports": ports, "Portals": strings.Join(portals, " "), "PortalHost": portals[0],
+		"Places": places, "Ports": ports, "Portals": strings.Join(portals, " "), "PortalHost": portals[0], "PortalReason": string(policy.ReasonPortal),
 		"HTTPS": !all, "Upstream": upstream, "Authorization": c.Authorization, "Certificates": c.Certificates,
 		"Credential": vars + agent.VarCredential,
 		"Public":     "txn.postern_host", "Authority": "txn.postern_host",

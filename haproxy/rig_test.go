@@ -7,11 +7,13 @@ import (
 	"io"
 	"net"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"postern/agent"
+	"postern/agent/policy"
 	"postern/agent/spop"
 	"postern/haproxy"
 	"postern/haproxy/haproxytest"
@@ -145,9 +147,15 @@ func set(a *spop.Actions, pairs ...any) {
 	}
 }
 
-// allow is the agent that lets everything through as alice.
+// allow is the agent that lets everything through as alice, and everybody to the portal.
 func allow() script {
-	return say(agent.VarUser, "alice", agent.VarStatus, 200, agent.VarVerdict, "allow")
+	return func(q question, a *spop.Actions) {
+		if strings.HasPrefix(strings.ToLower(q.str(agent.ArgHost)), "auth.") {
+			say(agent.VarReason, string(policy.ReasonPortal), agent.VarStatus, 200, agent.VarVerdict, "allow")(q, a)
+			return
+		}
+		say(agent.VarUser, "alice", agent.VarStatus, 200, agent.VarVerdict, "allow")(q, a)
+	}
 }
 
 // hostile is an agent that says what it likes to: hello answers the first frame of a
