@@ -65,6 +65,37 @@ func TestReplaceKeepsOwner(t *testing.T) {
 	}
 }
 
+// TestRootMakesNothingThatIsRoots: what a command of root makes in a folder of the user
+// that Postern runs as is that user's, the lock included; what was root's in a folder of
+// root stays so.
+func TestRootMakesNothingThatIsRoots(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root may give files away")
+	}
+	dir := t.TempDir()
+	for _, owner := range []int{1234, 0} {
+		if err := os.Chown(dir, owner, owner); err != nil {
+			t.Fatal(err)
+		}
+		f := &File{Path: filepath.Join(dir, "users.yml")}
+		if err := f.Add(deadline(t), User{Name: "alice"}, "correct horse"); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"users.yml", ".users.yml.lock"} {
+			fi, err := os.Stat(filepath.Join(dir, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if st := fi.Sys().(*syscall.Stat_t); int(st.Uid) != owner || int(st.Gid) != owner || fi.Mode().Perm() != 0o600 {
+				t.Errorf("%s: owner %d:%d, mode %v, want %d:%d, 0600", name, st.Uid, st.Gid, fi.Mode(), owner, owner)
+			}
+			if err := os.Remove(filepath.Join(dir, name)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
 // TestReplaceFails: when the file cannot be put in place, the old one stays and nothing
 // is left beside it.
 func TestReplaceFails(t *testing.T) {
