@@ -17,9 +17,12 @@ import (
 )
 
 // What waits and works at once. Passwords have workers of their own, fewer than the
-// hashes that may run at once, so that Basic holds up neither the portal nor any look-up.
+// hashes that may run at once, so that Basic holds up neither the portal nor any look-up;
+// and one of them is for pairs that were right lately, so that nobody's guesses hold up
+// the programs that poll.
 const (
 	hashWorkers   = 2
+	againWorkers  = 1
 	maxHashes     = 64
 	lookupWorkers = 4
 	maxLookups    = 256
@@ -34,10 +37,11 @@ const lookupTimeout = 10 * time.Second
 // check is something that has to be found out about a credential off the read loop. One
 // at a time is made for each key, however many requests wait for it.
 type check struct {
-	key  [sha256.Size]byte
-	hash bool // a password is hashed, perhaps
-	make func(ctx context.Context, h *handler) (found, policy.Reason)
-	note func(h *handler, q *question, f *found)
+	key   [sha256.Size]byte
+	hash  bool // a password is hashed, perhaps
+	again bool // and it was right lately
+	make  func(ctx context.Context, h *handler) (found, policy.Reason)
+	note  func(h *handler, q *question, f *found)
 }
 
 // found is what checks found out for one request.
@@ -172,7 +176,10 @@ type flight struct {
 // ask has a check made for a request that waits already.
 func (h *handler) ask(j *job, c *check) {
 	all := &h.lookups
-	if c.hash {
+	switch {
+	case c.again:
+		all = &h.again
+	case c.hash:
 		all = &h.hashes
 	}
 	if j.rounds++; j.rounds > maxRounds || !all.join(j, c) {
@@ -233,6 +240,9 @@ func (h *handler) startChecks() (stop func()) {
 	var wg sync.WaitGroup
 	for range hashWorkers {
 		wg.Go(func() { h.work(ctx, &h.hashes) })
+	}
+	for range againWorkers {
+		wg.Go(func() { h.work(ctx, &h.again) })
 	}
 	for range lookupWorkers {
 		wg.Go(func() { h.work(ctx, &h.lookups) })

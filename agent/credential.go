@@ -242,7 +242,9 @@ func (h *handler) password(q *question, hd *credential.Header, now time.Time) (*
 	if !ok {
 		var why policy.Reason
 		if user, why, ok = q.found.verified(pair); !ok {
-			return nil, verify(pair, string(hd.User), string(hd.Secret), q.Addr)
+			check := verify(pair, string(hd.User), string(hd.Secret), q.Addr)
+			check.again = p.Lately(pair, now)
+			return nil, check
 		}
 		c.why, c.limited = why, why == reasonWait
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -166,6 +167,45 @@ func TestThreat43HashFlood(t *testing.T) {
 	if n := k.folk.count(); n != 3 {
 		t.Errorf("%d hashes after the flood, want 3: nobody waits for the others", n)
 	}
+}
+
+// stubborn is a directory at which wrong passwords hang.
+type stubborn struct{ *folk }
+
+func (s stubborn) Authenticate(ctx context.Context, name, password string) (string, error) {
+	if password == "right" {
+		return strings.ToLower(name), nil
+	}
+	return s.folk.Authenticate(ctx, name, password)
+}
+
+// TestThreat43ProgramsOutliveAFlood: whoever guesses, from however many addresses, does not
+// take the time in which the passwords of programs that poll are looked at once a minute.
+func TestThreat43ProgramsOutliveAFlood(t *testing.T) {
+	k := machineHouse(t)
+	k.Credentials.Passwords = &credential.Passwords{Directory: stubborn{k.folk}, Guesses: k.folk}
+	var ahead atomic.Int64
+	k.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	addr := listen(t, k.Server)
+	p := greet(t, addr)
+	program := script("dav.example.com", basicOf("alice", "right"))
+	if a := ask(t, p, program); a.Str(agent.VarVerdict) != "allow" {
+		t.Fatal(text(t, a))
+	}
+	k.folk.hold = make(chan struct{})
+	defer close(k.folk.hold)
+	var guesses []spoptest.Message
+	for i := range 200 {
+		guesses = append(guesses, script("dav.example.com", basicOf(fmt.Sprint("user", i), "guess")))
+	}
+	var flood sync.WaitGroup
+	flood.Go(func() { all(t, addr, guesses...) })
+	eventually(t, "a flood", func() bool { return k.folk.count() == 2 })
+	ahead.Store(int64(2 * time.Minute))
+	if a := ask(t, p, program); a.Str(agent.VarVerdict) != "allow" {
+		t.Errorf("the program, two minutes later: %s", text(t, a))
+	}
+	flood.Wait()
 }
 
 // both finds sessions in a table, and what that does not know at another one's.

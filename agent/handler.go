@@ -23,6 +23,7 @@ type handler struct {
 
 	people  *people
 	hashes  checks // of passwords
+	again   checks // of those that were right lately
 	hashing thread.Crew
 	lookups checks // of users and certificates
 	notes   chan journal.Event
@@ -43,10 +44,11 @@ func newHandler(s *Server) *handler {
 		h.slow.timeout = DefaultConfig().Timeout
 	}
 	h.slow.jobs = make(chan *job, maxJobs)
-	h.hashing.Most = hashWorkers
+	h.hashing.Most = hashWorkers + againWorkers
 	if s.Credentials != nil {
 		h.people = &people{directory: s.Credentials.People}
-		h.hashes.queue, h.lookups.queue = make(chan *flight, maxHashes), make(chan *flight, maxLookups)
+		h.hashes.queue, h.again.queue = make(chan *flight, maxHashes), make(chan *flight, maxHashes)
+		h.lookups.queue = make(chan *flight, maxLookups)
 		h.notes = make(chan journal.Event, maxNotes)
 	}
 	return h

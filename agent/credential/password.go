@@ -215,6 +215,14 @@ func (p *Passwords) Recall(pair Pair, now time.Time) (user string, ok bool) {
 	return r.user, true
 }
 
+// Lately says that a pair was right in the last twelve hours, so that to check it again is
+// no guess.
+func (p *Passwords) Lately(pair Pair, now time.Time) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.standing(pair, now) != nil
+}
+
 // standing returns what is remembered of a pair and still holds. p.mu is held.
 func (p *Passwords) standing(pair Pair, now time.Time) *remembered {
 	r := p.pairs[pair]
@@ -249,10 +257,7 @@ func (p *Passwords) Verify(ctx context.Context, name, password string, addr neti
 	if p.Waiting(pair, []byte(name), addr, now) {
 		return "", &WaitError{For: time.Second}
 	}
-	p.mu.Lock()
-	known := p.standing(pair, now) != nil
-	p.mu.Unlock()
-
+	known := p.Lately(pair, now)
 	r := &remembered{epoch: p.Directory.Epoch()} // before the check: a change during it is seen
 	as, err := p.Directory.Canonical(ctx, name)
 	if err != nil {
