@@ -25,12 +25,13 @@ type LDAP struct {
 	Log    *slog.Logger     // nil: nothing is logged
 	Now    func() time.Time // nil: time.Now
 
-	once    sync.Once
-	conns   *ldapPool
-	writing chan struct{} // holds whoever sets a password
-	asking  singleflight.Group
-	cache   ldapCache
-	pace    ldapPace
+	once     sync.Once
+	conns    *ldapPool
+	writing  chan struct{} // holds whoever sets a password
+	asking   singleflight.Group
+	cache    ldapCache
+	pace     ldapPace
+	unusable saidOnce // groups that were left out
 }
 
 // pool makes the pool at first use, and with it the configuration that everybody reads.

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -250,6 +251,9 @@ func parseEndpoint(address string) (endpoint, error) {
 			port = "636"
 		}
 	default:
+		return endpoint{}, wrong
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
 		return endpoint{}, wrong
 	}
 	return endpoint{scheme: scheme, host: u.Hostname(), dial: net.JoinHostPort(u.Hostname(), port)}, nil

@@ -46,6 +46,8 @@ func TestLDAPConfigFaults(t *testing.T) {
 		{"no host", func(c *LDAPConfig) { c.Address = "ldaps://" }, "address", "is not ldap://host"},
 		{"a password in the address", func(c *LDAPConfig) { c.Address = "ldaps://u:p@ldap.example.com" }, "address", "is not ldap://host"},
 		{"a base in the address", func(c *LDAPConfig) { c.Address = "ldaps://ldap.example.com/dc=example" }, "address", "is not ldap://host"},
+		{"a port that is none", func(c *LDAPConfig) { c.Address = "ldaps://ldap.example.com:65536" }, "address", "is not ldap://host"},
+		{"port 0", func(c *LDAPConfig) { c.Address = "ldaps://ldap.example.com:0" }, "address", "is not ldap://host"},
 		{"a socket without a path", func(c *LDAPConfig) { c.Address = "ldapi://" }, "address", "ldapi:///path"},
 		{"a name without a password", func(c *LDAPConfig) { c.Password = "" }, "password", "go together"},
 		{"a password without a name", func(c *LDAPConfig) { c.User = "" }, "password", "go together"},

@@ -104,16 +104,7 @@ func (c LDAPSearch) person(e *ldap.Entry, now time.Time) (*person, error) {
 // nameOf is the one canonical name of an entry: the value of the username attribute, and
 // of several the one that names the entry itself. It does not depend on what was typed.
 func (c LDAPSearch) nameOf(e *ldap.Entry) (string, error) {
-	all := values(e, c.Attributes.Username)
-	if len(all) > 1 {
-		if dn, err := ldap.ParseDN(e.DN); err == nil && len(dn.RDNs) > 0 {
-			for _, a := range dn.RDNs[0].Attributes {
-				if strings.EqualFold(a.Type, c.Attributes.Username) {
-					all = []string{a.Value}
-				}
-			}
-		}
-	}
+	all := named(e, c.Attributes.Username)
 	if len(all) != 1 {
 		return "", fmt.Errorf("%d values of %s, and none of them names the entry", len(all), c.Attributes.Username)
 	}
@@ -179,6 +170,23 @@ func value(e *ldap.Entry, attr string) string {
 		return v[0]
 	}
 	return ""
+}
+
+// named are the values of an attribute by which entries are called: of several the one that
+// stands in the DN, since directories keep no order, else all.
+func named(e *ldap.Entry, attr string) []string {
+	all := values(e, attr)
+	if len(all) < 2 {
+		return all
+	}
+	if dn, err := ldap.ParseDN(e.DN); err == nil && len(dn.RDNs) > 0 {
+		for _, a := range dn.RDNs[0].Attributes {
+			if strings.EqualFold(a.Type, attr) {
+				return []string{a.Value}
+			}
+		}
+	}
+	return all
 }
 
 // tidy makes text of a directory fit for headers, pages and logs: valid, without control

@@ -9,7 +9,9 @@ import (
 )
 
 // Find returns the user whom a name means at the sign-in, however it is spelled: from
-// memory while that is fresh, and as it was while the directory is away, for the grace.
+// memory while that is fresh, and as it was while the directory is away, for the grace. Who
+// was gone is asked for again, as anybody whom the directory does not have: he may be back,
+// and the time would tell that he was here once.
 // Disabled is set for some who may not sign in; others, whom users_filter leaves out, are
 // ErrNotFound. Errors: ErrNotFound, ErrBusy, ErrUnavailable, ctx's.
 func (l *LDAP) Find(ctx context.Context, name string) (User, error) {
@@ -18,8 +20,8 @@ func (l *LDAP) Find(ctx context.Context, name string) (User, error) {
 		return User{}, ErrNotFound
 	}
 	c := l.config()
-	if u, ok := l.remembered(name, c.Refresh); ok {
-		return found(u)
+	if u, ok := l.remembered(name, c.Refresh); ok && u.Name != "" {
+		return u, nil
 	}
 	result := l.asking.DoChan(name, func() (any, error) {
 		ctx := context.WithoutCancel(ctx) // others may be waiting too; pool.use bounds it

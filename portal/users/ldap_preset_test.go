@@ -189,6 +189,41 @@ func TestLDAPEntries(t *testing.T) {
 	}
 }
 
+// TestLDAPGroupNames: a group with several names is called after its entry, whatever the
+// order in which the directory lists them; one whose entry is named otherwise has them all.
+func TestLDAPGroupNames(t *testing.T) {
+	d := startSlapd(t, slapdSetup{ldif: []string{"example.ldif"}})
+	d.change(staffDN, "cn", "employees", "staff")
+	d.change("cn=Wonder Land,ou=groups,dc=example,dc=com", "cn", "Wonder Land", "elsewhere")
+	c := d.config()
+	l, _ := directoryAt(t, c)
+	if u, err := l.Authenticate(t.Context(), "alice", "wonderland"); err != nil || !slices.Equal(u.Groups, []string{"Wonder Land", "staff"}) {
+		t.Errorf("groups %q, %v", u.Groups, err)
+	}
+	other := ldap.NewEntry("ou=x", map[string][]string{"cn": {"a", "b"}})
+	if got := named(other, "cn"); !slices.Equal(got, []string{"a", "b"}) {
+		t.Errorf("an entry that is named otherwise: %q", got)
+	}
+}
+
+// TestLDAPUnusableGroups: a group that no header can carry is left out, and the log says
+// so, once.
+func TestLDAPUnusableGroups(t *testing.T) {
+	d := startSlapd(t, slapdSetup{ldif: []string{"example.ldif", "dn: cn=x,ou=groups,dc=example,dc=com\nobjectClass: groupOfNames\ncn: x\nmember: " + aliceDN + "\n"}})
+	d.admin(func(c *ldap.Conn) error {
+		return c.ModifyDN(ldap.NewModifyDNRequest("cn=x,ou=groups,dc=example,dc=com", `cn=staff\2C external`, true, ""))
+	})
+	l, log := directoryAt(t, d.config())
+	for range 2 {
+		if u, err := l.Authenticate(t.Context(), "alice", "wonderland"); err != nil || len(u.Groups) != 2 {
+			t.Errorf("groups %q, %v", u.Groups, err)
+		}
+	}
+	if n := strings.Count(log.String(), "group left out"); n != 1 || !strings.Contains(log.String(), "WARN") {
+		t.Errorf("said %d times:\n%s", n, log)
+	}
+}
+
 // TestLDAPManyGroups: somebody in more groups than are read is not decided about.
 func TestLDAPManyGroups(t *testing.T) {
 	var b strings.Builder

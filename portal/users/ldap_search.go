@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/go-ldap/ldap/v3"
 	"golang.org/x/text/unicode/norm"
@@ -127,7 +128,9 @@ func (l *LDAP) join(c *ldapConn, p *person) error {
 	for _, g := range groups {
 		g = norm.NFC.String(g)
 		if err := checkGroup(g); err != nil {
-			l.log().Debug("group left out", "user", p.Name, "error", err.Error())
+			if l.unusable.first(g) {
+				l.log().Warn("group left out", "group", tidy(g, maxText), "user", p.Name, "error", err.Error())
+			}
 			continue
 		}
 		p.Groups = append(p.Groups, g)
@@ -157,7 +160,7 @@ func (l *LDAP) searched(c *ldapConn, p *person) ([]string, error) {
 	}
 	var groups []string
 	for _, e := range found.Entries {
-		groups = append(groups, value(e, s.Attributes.GroupName))
+		groups = append(groups, named(e, s.Attributes.GroupName)...)
 	}
 	return groups, nil
 }
@@ -195,10 +198,33 @@ func (l *LDAP) listed(c *ldapConn, p *person) ([]string, error) {
 		case err != nil:
 			return nil, err
 		case len(found.Entries) == 1:
-			groups = append(groups, value(found.Entries[0], s.Attributes.GroupName))
+			groups = append(groups, named(found.Entries[0], s.Attributes.GroupName)...)
 		}
 	}
 	return groups, nil
+}
+
+// maxSaid bounds what is remembered to have been said.
+const maxSaid = 1024
+
+// saidOnce keeps the log from saying the same for each person again.
+type saidOnce struct {
+	mu   sync.Mutex
+	said map[string]bool
+}
+
+// first says whether a text comes for the first time; of very many only some do.
+func (s *saidOnce) first(text string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.said[text] || len(s.said) >= maxSaid {
+		return false
+	}
+	if s.said == nil {
+		s.said = map[string]bool{}
+	}
+	s.said[text] = true
+	return true
 }
 
 // nobodysDN names an entry that there is not.

@@ -64,7 +64,7 @@ type sight struct {
 	watcher *fsnotify.Watcher
 	names   map[string]bool // whose events matter
 	stat    os.FileInfo     // at the last look
-	failed  string          // the error of the last look
+	missing string          // why there was nothing to see at the last look
 }
 
 // aim watches the folder of the file, since editors replace files, and the folder that a
@@ -94,12 +94,13 @@ func (s *sight) look() {
 	if err == nil && s.stat != nil && os.SameFile(now, s.stat) && now.Size() == s.stat.Size() && now.ModTime().Equal(s.stat.ModTime()) {
 		return
 	}
-	s.stat = now
-	if err != nil && err.Error() == s.failed {
+	why := ""
+	if err != nil {
+		why = err.Error()
+	}
+	if err != nil && why == s.missing {
 		return
 	}
-	s.failed = ""
-	if err := s.file.Reload(); err != nil {
-		s.failed = err.Error()
-	}
+	s.stat, s.missing = now, why
+	_ = s.file.Reload() // it says in the log what came of it
 }

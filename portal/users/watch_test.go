@@ -93,6 +93,36 @@ func TestRunKeepsUsersOfBrokenFile(t *testing.T) {
 	log.wait(t, "users reloaded", 1)
 }
 
+// TestMissingFileIsSaidOnce: a file that stays away is not logged at each look.
+func TestMissingFileIsSaidOnce(t *testing.T) {
+	f := open(t, people())
+	log := newNotes()
+	f.Log = log.log()
+	s := &sight{file: f}
+	s.look()
+	if err := os.Remove(f.Path); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		s.look()
+	}
+	if n := strings.Count(log.text(), "users file not read"); n != 1 {
+		t.Errorf("said %d times:\n%s", n, log.text())
+	}
+	write(t, f.Path, "users: {}\n")
+	s.look()
+	if len(f.List()) != 0 {
+		t.Error("the file is back and is not read")
+	}
+	if err := os.Remove(f.Path); err != nil {
+		t.Fatal(err)
+	}
+	s.look()
+	if n := strings.Count(log.text(), "users file not read"); n != 2 {
+		t.Errorf("gone again: said %d times", n)
+	}
+}
+
 // TestRunFollowsLinks: a configuration volume of Kubernetes swaps a link to a folder.
 func TestRunFollowsLinks(t *testing.T) {
 	dir := t.TempDir()
