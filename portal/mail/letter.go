@@ -3,7 +3,9 @@ package mail
 import (
 	"bytes"
 	"crypto/rand"
+	"errors"
 	"fmt"
+	"io/fs"
 	"mime"
 	"net/mail"
 	"os"
@@ -93,12 +95,21 @@ func shown(a *mail.Address) string {
 	return fmt.Sprintf("%q <%s>", name, a.Address)
 }
 
+// checkFile says whether the file can be written to. It leaves none behind: one that an
+// operator's command made would not be the daemon's.
 func checkFile(path string) error {
-	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	made := err == nil
+	if errors.Is(err, fs.ErrExist) {
+		f, err = os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	}
 	if err != nil {
 		return fmt.Errorf("mail: %w", err)
 	}
-	return f.Close()
+	if made {
+		err = os.Remove(path)
+	}
+	return errors.Join(err, f.Close())
 }
 
 // logoType tells what kind of picture it is, by its first bytes.

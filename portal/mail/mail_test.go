@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"flag"
+	"io/fs"
 	"net/mail"
 	"os"
 	"path/filepath"
@@ -301,6 +302,9 @@ func TestFile(t *testing.T) {
 	if err := m.Check(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) { // it would be that of whoever ran the check
+		t.Errorf("Check leaves a file: %v", err)
+	}
 	for _, msg := range []Message{reset(), signIn(), hostile()} {
 		if err := m.send(t.Context(), msg, "abc", m.now()); err != nil {
 			t.Fatal(err)
@@ -316,6 +320,12 @@ func TestFile(t *testing.T) {
 	}
 	if n := strings.Count("\n"+string(b), "\nFrom "); n != 3 {
 		t.Errorf("%d messages as others count them, want 3", n)
+	}
+	if err := m.Check(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if again, err := os.ReadFile(path); err != nil || !bytes.Equal(again, b) {
+		t.Errorf("Check changes the file: %v", err)
 	}
 	m.Config.File = filepath.Join(path, "x")
 	if err := m.Check(t.Context()); err == nil {

@@ -21,6 +21,9 @@ func (s SMTP) deliver(ctx context.Context, l letter) error {
 	}
 	return s.dialogue(ctx, func(c *gomail.Client) error {
 		err := c.Send(msg)
+		if msg.IsDelivered() {
+			return nil // whatever it said afterwards: a second one would come twice
+		}
 		var refused *gomail.SendError
 		if errors.As(err, &refused) && !refused.IsTemp() && refused.ErrorCode() >= 500 {
 			return fmt.Errorf("%w: %w", ErrRefused, err)

@@ -1,6 +1,7 @@
 package mail
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/ecdsa"
@@ -327,6 +328,50 @@ func TestSendSaysWhatIsForGood(t *testing.T) {
 	p.refuse = func(string) error { return &smtp.SMTPError{Code: 451, Message: "later"} }
 	if err := m.Send(deadline(t), reset()); err == nil || errors.Is(err, ErrRefused) {
 		t.Errorf("451: %v, want one that may pass", err)
+	}
+}
+
+// TestSendKnowsWhatWasTaken: a server that takes a letter and hangs up has it, and gets it
+// once.
+func TestSendKnowsWhatWasTaken(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	go func() {
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			abrupt(conn)
+		}
+	}()
+	m := mailer(t, SMTP{Address: "smtp://" + ln.Addr().String(), Sender: "sso@example.com", TLS: TLS{Mode: "off"}})
+	if err := m.Send(deadline(t), reset()); err != nil {
+		t.Error(err)
+	}
+}
+
+// abrupt speaks SMTP until a letter is taken, and hangs up.
+func abrupt(conn net.Conn) {
+	defer conn.Close()
+	say := func(line string) { _, _ = io.WriteString(conn, line+"\r\n") }
+	say("220 mail.example.com")
+	in := bufio.NewScanner(conn)
+	for body := false; in.Scan(); {
+		switch line := in.Text(); {
+		case body && line == ".":
+			say("250 taken")
+			return
+		case body:
+		case line == "DATA":
+			body = true
+			say("354 go on")
+		default:
+			say("250 yes")
+		}
 	}
 }
 
