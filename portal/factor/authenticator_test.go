@@ -7,10 +7,14 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
+	"math/big"
 	"testing"
+	"time"
 
 	"github.com/fxamacker/cbor/v2"
 	"github.com/google/uuid"
@@ -79,7 +83,7 @@ type browser struct {
 	CrossOrigin bool
 	TopOrigin   string
 	NoHandle    bool
-	SelfAttest  bool // attestation "packed", by the key itself; else "none"
+	Attest      string // "self": by the key itself; "maker": by a certificate; "": none
 	AAGUID      uuid.UUID
 	Extensions  map[string]any // client extension results
 
@@ -164,8 +168,12 @@ func (b *browser) attest(t testing.TB, k *key, o options) []byte {
 	attested = append(append(attested, k.id...), cose...)
 	auth := b.authData(k.rpid, k.count, attested)
 	object := map[string]any{"fmt": "none", "attStmt": map[string]any{}, "authData": auth}
-	if b.SelfAttest {
-		object["fmt"], object["attStmt"] = "packed", map[string]any{"alg": -7, "sig": sign(t, k, auth, client)}
+	switch b.Attest {
+	case "self":
+		object["fmt"], object["attStmt"] = "packed", map[string]any{"alg": -7, "sig": sign(t, k.priv, auth, client)}
+	case "maker":
+		cert, priv := maker(t)
+		object["fmt"], object["attStmt"] = "packed", map[string]any{"alg": -7, "sig": sign(t, priv, auth, client), "x5c": [][]byte{cert}}
 	}
 	att, err := cbor.Marshal(object)
 	if err != nil {
@@ -195,7 +203,7 @@ func (b *browser) assert(t testing.TB, k *key, o options) []byte {
 	k.count += b.CountBy
 	client := b.clientData(t, "webauthn.get", o.PublicKey.Challenge)
 	auth := b.authData(k.rpid, k.count, nil)
-	response := map[string]any{"clientDataJSON": b64(client), "authenticatorData": b64(auth), "signature": b64(sign(t, k, auth, client))}
+	response := map[string]any{"clientDataJSON": b64(client), "authenticatorData": b64(auth), "signature": b64(sign(t, k.priv, auth, client))}
 	if !b.NoHandle {
 		response["userHandle"] = b64(k.handle)
 	}
@@ -214,11 +222,26 @@ func (b *browser) respond(t testing.TB, k *key, response map[string]any) []byte 
 	})
 }
 
-func sign(t testing.TB, k *key, auth, client []byte) []byte {
+// maker is a certificate as makers put one into their keys (WebAuthn 8.2.1).
+func maker(t testing.TB) (cert []byte, priv *ecdsa.PrivateKey) {
+	t.Helper()
+	priv, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), BasicConstraintsValid: true,
+		Subject: pkix.Name{Country: []string{"SE"}, Organization: []string{"Example"}, OrganizationalUnit: []string{"Authenticator Attestation"}, CommonName: "Example"}}
+	if cert, err = x509.CreateCertificate(rand.Reader, template, template, &priv.PublicKey, priv); err != nil {
+		t.Fatal(err)
+	}
+	return cert, priv
+}
+
+func sign(t testing.TB, priv *ecdsa.PrivateKey, auth, client []byte) []byte {
 	t.Helper()
 	hash := sha256.Sum256(client)
 	digest := sha256.Sum256(append(bytes.Clone(auth), hash[:]...))
-	sig, err := k.priv.Sign(rand.Reader, digest[:], crypto.SHA256)
+	sig, err := priv.Sign(rand.Reader, digest[:], crypto.SHA256)
 	if err != nil {
 		t.Fatal(err)
 	}

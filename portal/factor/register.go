@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-webauthn/webauthn/metadata"
 	"github.com/go-webauthn/webauthn/protocol"
 	"github.com/go-webauthn/webauthn/webauthn"
 	"github.com/google/uuid"
@@ -114,13 +115,14 @@ func (w *WebAuthn) create(lib *webauthn.WebAuthn, reg Registration, session weba
 	return *c, nil
 }
 
-// allowed holds the list of models. A model that is not attested, or hidden behind an
-// AAGUID of zeros, is not on any list.
+// allowed holds the list of models. A model that is not attested, or only by the new key
+// itself, which may say what it likes, or hidden behind an AAGUID of zeros, is not on any list.
 func (w *WebAuthn) allowed(c *webauthn.Credential) bool {
 	if len(w.Config.AAGUIDs) == 0 {
 		return true
 	}
-	if c.AttestationFormat == "" || c.AttestationFormat == string(protocol.AttestationFormatNone) {
+	switch c.AttestationType {
+	case "", string(metadata.None), string(metadata.BasicSurrogate):
 		return false
 	}
 	return slices.ContainsFunc(w.Config.AAGUIDs, func(text string) bool {

@@ -210,11 +210,13 @@ func TestWebAuthnModels(t *testing.T) {
 		want error
 	}{
 		{"any model, none attested", func(*factor.WebAuthnConfig) {}, func(b *browser) {}, nil},
-		{"any model, attested", func(*factor.WebAuthnConfig) {}, func(b *browser) { b.SelfAttest = true }, nil},
-		{"one on the list", only, func(b *browser) { b.SelfAttest = true }, nil},
+		{"any model, attested", func(*factor.WebAuthnConfig) {}, func(b *browser) { b.Attest = "maker" }, nil},
+		{"any model, attested by itself", func(*factor.WebAuthnConfig) {}, func(b *browser) { b.Attest = "self" }, nil},
+		{"one on the list", only, func(b *browser) { b.Attest = "maker" }, nil},
+		{"one that says itself that it is on the list", only, func(b *browser) { b.Attest = "self" }, factor.ErrNotAllowed},
 		{"one on the list that is not attested", only, func(b *browser) {}, factor.ErrNotAllowed},
-		{"another", only, func(b *browser) { b.SelfAttest, b.AAGUID = true, uuid.New() }, factor.ErrNotAllowed},
-		{"a hidden one", only, func(b *browser) { b.SelfAttest, b.AAGUID = true, uuid.Nil }, factor.ErrNotAllowed},
+		{"another", only, func(b *browser) { b.Attest, b.AAGUID = "maker", uuid.New() }, factor.ErrNotAllowed},
+		{"a hidden one", only, func(b *browser) { b.Attest, b.AAGUID = "maker", uuid.Nil }, factor.ErrNotAllowed},
 	}
 	for _, tt := range tests {
 		b := newBrowser()
