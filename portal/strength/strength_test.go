@@ -113,6 +113,9 @@ func FuzzJudge(f *testing.F) {
 		if got.Score < 0 || got.Score > 4 {
 			t.Fatalf("%q: %+v", password, got)
 		}
+		if plain := c.Judge(password, nil); got.Score > plain.Score || got.Fault == Fine && plain.Fault != Fine {
+			t.Fatalf("%q: %+v, and %+v of somebody else's", password, got, plain)
+		}
 		if got.Fault == Fine && (len(password) < c.MinLength || got.Score < c.MinScore) {
 			t.Fatalf("%q is fine: %+v", password, got)
 		}
