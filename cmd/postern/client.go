@@ -46,6 +46,9 @@ func (d daemon) call(ctx context.Context, path string, question, answer any) err
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
 		return errNoDaemon
 	}
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("the control socket %s is for the user that runs postern, and for root; give this command as one of them", d.socket)
+	}
 	if err != nil {
 		return fmt.Errorf("control socket %s: %w", d.socket, errors.Unwrap(err))
 	}
@@ -86,4 +89,35 @@ func withStore(ctx context.Context, cfg *config.Config, find func(*config.Config
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	return work(s, k)
+}
+
+// paths are what the control socket asks of somebody, by their names.
+type paths[Q, A any] map[string]func(context.Context, Q) (A, error)
+
+// handle answers for somebody on the daemon's control socket.
+func (p paths[Q, A]) handle(mux *http.ServeMux) {
+	for path, do := range p {
+		mux.HandleFunc("POST "+path, answer(do))
+	}
+}
+
+// askAnybody asks the daemon or, when none runs, whom stand makes to do its work on the store.
+func askAnybody[Q, A any](ctx context.Context, cfg *config.Config, path string, q Q, stand func(*store.Store, keys) (paths[Q, A], error)) (a A, err error) {
+	err = daemon{cfg.Control}.call(ctx, path, q, &a)
+	if !errors.Is(err, errNoDaemon) {
+		return a, err
+	}
+	err = withStore(ctx, cfg, makeKeys, func(s *store.Store, k keys) error {
+		p, err := stand(s, k)
+		if err != nil {
+			return err
+		}
+		do := p[path]
+		if do == nil {
+			return fmt.Errorf("nobody answers %s", path)
+		}
+		a, err = do(ctx, q)
+		return err
+	})
+	return a, err
 }

@@ -47,16 +47,16 @@ func (c *control) serve(ctx context.Context, ln net.Listener) error {
 	})
 	mux.HandleFunc("POST /users/reload", func(w http.ResponseWriter, r *http.Request) { reply(w, nil, c.main.users.Reload()) })
 	mux.HandleFunc("POST /reload", func(w http.ResponseWriter, r *http.Request) {
-		waiting, err := c.main.Reload(r.Context())
-		reply(w, waiting, err)
+		done, err := c.main.Reload(r.Context())
+		reply(w, done, err)
 	})
-	c.main.desk().handle(mux)
+	c.main.desk().paths().handle(mux)
 	c.main.journal.handle(ctx, mux)
 	mux.HandleFunc("POST /status", func(w http.ResponseWriter, r *http.Request) {
 		now, err := c.main.status(r.Context())
 		reply(w, now, err)
 	})
-	c.main.tokenDesk().handle(mux)
+	c.main.tokenDesk().paths().handle(mux)
 	c.main.warden().handle(mux)
 
 	srv := &http.Server{

@@ -3,9 +3,7 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"net/http"
 	"time"
 
 	"postern/agent/session"
@@ -124,41 +122,22 @@ func (m *Main) desk() *desk {
 }
 
 // paths are what the control socket asks of a desk.
-func (d *desk) paths() map[string]func(context.Context, deskQuestion) (deskAnswer, error) {
-	return map[string]func(context.Context, deskQuestion) (deskAnswer, error){
-		"/factors/list": d.list, "/factors/remove": d.remove, "/factors/recovery": d.recovery,
-	}
-}
-
-// handle answers for the daemon's desk.
-func (d *desk) handle(mux *http.ServeMux) {
-	for path, do := range d.paths() {
-		mux.HandleFunc("POST "+path, answer(do))
-	}
+func (d *desk) paths() paths[deskQuestion, deskAnswer] {
+	return paths[deskQuestion, deskAnswer]{"/factors/list": d.list, "/factors/remove": d.remove, "/factors/recovery": d.recovery}
 }
 
 // askDesk asks the daemon or, when none runs, the store itself.
-func askDesk(ctx context.Context, cfg *config.Config, path string, q deskQuestion) (a deskAnswer, err error) {
-	err = daemon{cfg.Control}.call(ctx, path, q, &a)
-	if !errors.Is(err, errNoDaemon) {
-		return a, err
-	}
-	err = withStore(ctx, cfg, makeKeys, func(s *store.Store, k keys) (err error) {
+func askDesk(ctx context.Context, cfg *config.Config, path string, q deskQuestion) (deskAnswer, error) {
+	return askAnybody(ctx, cfg, path, q, func(s *store.Store, k keys) (paths[deskQuestion, deskAnswer], error) {
 		log := slog.New(slog.DiscardHandler)
 		f, err := newFactors(cfg, k, s, log)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		d := &desk{factors: f, journal: localRecord(s, k), log: log, signOut: func(ctx context.Context, f session.Filter) error {
 			_, err := s.DeleteSessions(ctx, f)
 			return err
 		}}
-		do := d.paths()[path]
-		if do == nil {
-			return fmt.Errorf("nobody answers %s", path)
-		}
-		a, err = do(ctx, q)
-		return err
+		return d.paths(), nil
 	})
-	return a, err
 }

@@ -27,12 +27,15 @@ func (t terminal) reloadCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			var waiting []string
-			if err := (daemon{cfg.Control}).call(c.Context, "/reload", nil, &waiting); err != nil {
+			var done reloaded
+			if err := (daemon{cfg.Control}).call(c.Context, "/reload", nil, &done); err != nil {
 				return err
 			}
-			for _, key := range waiting {
+			for _, key := range done.Waiting {
 				fmt.Fprintf(t.Stderr, "postern: a change of %s waits for a restart\n", key)
+			}
+			if done.HAProxy {
+				fmt.Fprintln(t.Stderr, "postern: HAProxy's files are as before; write them with postern haproxy, and reload HAProxy")
 			}
 			fmt.Fprintln(t.Stdout, "reloaded")
 			return nil
@@ -40,55 +43,69 @@ func (t terminal) reloadCommand() *cli.Command {
 	}
 }
 
-// Reload reads the configuration and the users again. A file that is broken changes
-// nothing: what was in force stays, and the error says what is wrong. It returns the keys
-// whose changes wait for a restart. The journal has what came of it.
-func (m *Main) Reload(ctx context.Context) (waiting []string, err error) {
-	m.loading.Lock()
-	defer m.loading.Unlock()
-	changed, waiting, err := m.reload()
-	if err != nil {
-		m.tell(ctx, journal.Event{Kind: journal.ReloadRefused, Detail: firstLine(err)})
-		return nil, err
-	}
-	what := "nothing changed"
-	if len(changed) > 0 {
-		what = strings.Join(changed, "; ")
-	}
-	if len(waiting) > 0 {
-		what += "; waiting for a restart: " + strings.Join(waiting, ", ")
-	}
-	m.tell(ctx, journal.Event{Kind: journal.Reloaded, Detail: what})
-	return waiting, nil
+// reloaded is what came of reading the configuration again.
+type reloaded struct {
+	Waiting []string `json:"waiting"` // keys whose changes wait for a restart
+	HAProxy bool     `json:"haproxy"` // HAProxy's files have to be written anew
+
+	changed []string
 }
 
-func (m *Main) reload() (changed, waiting []string, err error) {
+// Reload reads the configuration and the users again. A file that is broken changes
+// nothing: what was in force stays, and the error says what is wrong. The journal has what
+// came of it.
+func (m *Main) Reload(ctx context.Context) (reloaded, error) {
+	m.loading.Lock()
+	defer m.loading.Unlock()
+	done, err := m.reload()
+	if err != nil {
+		m.tell(ctx, journal.Event{Kind: journal.ReloadRefused, Detail: firstLine(err)})
+		return done, err
+	}
+	what := "nothing changed"
+	if len(done.changed) > 0 {
+		what = strings.Join(done.changed, "; ")
+	}
+	if len(done.Waiting) > 0 {
+		what += "; waiting for a restart: " + strings.Join(done.Waiting, ", ")
+	}
+	m.tell(ctx, journal.Event{Kind: journal.Reloaded, Detail: what})
+	return done, nil
+}
+
+func (m *Main) reload() (done reloaded, err error) {
 	cfg, err := readConfig(m.Config.File())
 	if err != nil {
-		return nil, nil, m.kept(err)
+		return done, m.kept(err)
 	}
-	rules, err := policy.Compile(cfg.Domains, cfg.Access)
+	// Under the domains that the portal has: a new portal would be open here, and nobody there.
+	rules, err := policy.Compile(m.Config.Domains, cfg.Access)
 	if err != nil {
-		return nil, nil, m.kept(cfg.Check(err))
+		return done, m.kept(cfg.Check(err))
 	}
 	if err := m.users.Reload(); err != nil {
-		return nil, nil, err // the users say themselves that they stay
+		return done, err // the users say themselves that they stay
 	}
 	m.rules.Store(rules)
 	if m.Level != nil {
 		setLevel(m.Level, cfg.Log.Level)
 	}
 	if err := m.journal.decisions.Set(cfg.Log.Decisions); err != nil {
-		return nil, nil, m.kept(cfg.Check(fmt.Errorf("log.decisions: %w", err)))
+		return done, m.kept(cfg.Check(fmt.Errorf("log.decisions: %w", err)))
 	}
-	changed = changes(m.journal.loaded, cfg)
+	done = reloaded{
+		Waiting: needRestart(m.Config, cfg), changed: changes(m.journal.loaded, cfg),
+		HAProxy: !reflect.DeepEqual(haproxyConfig(m.journal.loaded, ""), haproxyConfig(cfg, "")),
+	}
 	m.journal.loaded = cfg
-	waiting = needRestart(m.Config, cfg)
-	for _, key := range waiting {
+	for _, key := range done.Waiting {
 		m.Log.Warn("a change waits for a restart", "key", key)
 	}
+	if done.HAProxy {
+		m.Log.Warn("a change waits for HAProxy's files", "write", "postern haproxy")
+	}
 	m.Log.Info("configuration reloaded", "file", cfg.File(), "rules", rules.Len())
-	return changed, waiting, nil
+	return done, nil
 }
 
 // firstLine is the first of the faults that err joins.
@@ -132,7 +149,6 @@ func needRestart(old, now *config.Config) []string {
 		{"regulation", old.Regulation, now.Regulation},
 		{"certificates", old.Certificates, now.Certificates},
 		{"session", old.Session, now.Session},
-		{"headers", old.Headers, now.Headers},
 		{"store", old.Store, now.Store},
 		{"secret", old.Secret, now.Secret},
 		{"control", old.Control, now.Control},

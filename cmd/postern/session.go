@@ -82,6 +82,9 @@ func (t terminal) sessions(c *cli.Context, path string, f session.Filter) error 
 	if err != nil {
 		return err
 	}
+	if f.User, err = userMeant(c.Context, cfg, f.User); err != nil {
+		return err
+	}
 	var found []session.Session
 	err = daemon{cfg.Control}.call(c.Context, path, f, &found)
 	if errors.Is(err, errNoDaemon) {

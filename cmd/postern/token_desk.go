@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"slices"
 	"time"
 
@@ -121,17 +120,8 @@ func (d *tokenDesk) note(ctx context.Context, a *tokenAnswer, kind journal.Kind,
 }
 
 // paths are what the control socket asks of a tokenDesk.
-func (d *tokenDesk) paths() map[string]func(context.Context, tokenQuestion) (tokenAnswer, error) {
-	return map[string]func(context.Context, tokenQuestion) (tokenAnswer, error){
-		"/tokens/create": d.create, "/tokens/list": d.list, "/tokens/revoke": d.revoke,
-	}
-}
-
-// handle answers for the daemon's tokenDesk.
-func (d *tokenDesk) handle(mux *http.ServeMux) {
-	for path, do := range d.paths() {
-		mux.HandleFunc("POST "+path, answer(do))
-	}
+func (d *tokenDesk) paths() paths[tokenQuestion, tokenAnswer] {
+	return paths[tokenQuestion, tokenAnswer]{"/tokens/create": d.create, "/tokens/list": d.list, "/tokens/revoke": d.revoke}
 }
 
 // tokenDesk is the daemon's own.
@@ -140,19 +130,9 @@ func (m *Main) tokenDesk() *tokenDesk {
 }
 
 // askTokens asks the daemon or, when none runs, the store itself.
-func askTokens(ctx context.Context, cfg *config.Config, path string, q tokenQuestion) (a tokenAnswer, err error) {
-	err = daemon{cfg.Control}.call(ctx, path, q, &a)
-	if !errors.Is(err, errNoDaemon) {
-		return a, err
-	}
-	err = withStore(ctx, cfg, makeKeys, func(s *store.Store, k keys) (err error) {
+func askTokens(ctx context.Context, cfg *config.Config, path string, q tokenQuestion) (tokenAnswer, error) {
+	return askAnybody(ctx, cfg, path, q, func(s *store.Store, k keys) (paths[tokenQuestion, tokenAnswer], error) {
 		d := &tokenDesk{book: &credential.Book{Keeper: s}, journal: localRecord(s, k), log: slog.New(slog.DiscardHandler)}
-		do := d.paths()[path]
-		if do == nil {
-			return fmt.Errorf("nobody answers %s", path)
-		}
-		a, err = do(ctx, q)
-		return err
+		return d.paths(), nil
 	})
-	return a, err
 }
