@@ -34,8 +34,13 @@ func (e silent) Error() string { return fmt.Sprintf("exit %d", int(e)) }
 
 // run runs one command and returns its exit code: one error, said once.
 func (t terminal) run(ctx context.Context, args []string) int {
+	out := &answered{Writer: t.Stdout}
+	t.Stdout = out
 	app := t.newApp()
 	err := app.RunContext(ctx, permute(app, args))
+	if err == nil && out.err != nil {
+		err = fmt.Errorf("the answer is lost: %w", out.err)
+	}
 	var code silent
 	switch {
 	case err == nil:
@@ -48,6 +53,22 @@ func (t terminal) run(ctx context.Context, args []string) int {
 		return 2
 	}
 	return 1
+}
+
+// answered is where answers go. A secret that is shown once must not get lost on a full
+// disk without a word.
+type answered struct {
+	io.Writer
+	err error // the first
+}
+
+// Write implements io.Writer.
+func (a *answered) Write(b []byte) (int, error) {
+	n, err := a.Writer.Write(b)
+	if a.err == nil {
+		a.err = err
+	}
+	return n, err
 }
 
 // message is what stderr gets; the faults of a configuration speak for themselves.
@@ -92,6 +113,7 @@ func prepare(c *cli.Command) {
 	}
 	if len(c.Subcommands) > 0 {
 		c.Action = group
+		c.Flags = append(c.Flags, configFlag())
 	}
 }
 

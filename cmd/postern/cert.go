@@ -41,11 +41,16 @@ func (t terminal) certCommand() *cli.Command {
 			if err := checkNames(names); err != nil {
 				return err
 			}
+			ca, leaf := filepath.Join(c.String("out"), "postern-ca.pem"), filepath.Join(c.String("out"), "postern.pem")
+			for _, path := range []string{ca, leaf} { // both, before one that fits no other is written
+				if !c.Bool("force") && exists(path) {
+					return fmt.Errorf("%s exists already; --force replaces it", path)
+				}
+			}
 			made, err := newCertificate(names, time.Now(), days)
 			if err != nil {
 				return err
 			}
-			ca, leaf := filepath.Join(c.String("out"), "postern-ca.pem"), filepath.Join(c.String("out"), "postern.pem")
 			if err := writeNew(ca, made.authority, 0o644, c.Bool("force")); err != nil {
 				return err
 			}

@@ -179,6 +179,9 @@ func (t terminal) subjectOf(c *cli.Context, cfg *config.Config) (policy.Subject,
 	case level < 0 || level > 2:
 		return policy.Subject{}, usage("explain: --level %d is none of 0, 1 and 2", level)
 	case level == 0 || name == "" && !c.IsSet("groups") && !c.IsSet("level"):
+		if c.IsSet("factor") || c.IsSet("age") {
+			return policy.Subject{}, usage("explain: --factor and --age are about somebody who is signed in; add --user, --groups or --level")
+		}
 		return policy.Subject{}, nil
 	}
 	sub := policy.Subject{User: name, Level: policy.Level(level)}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -114,6 +115,9 @@ func haproxyFiles(c *cli.Context, cfg *config.Config) (haproxy.Config, error) {
 	}
 	hc := haproxyConfig(cfg, spoe)
 	hc.Timeout = c.String("timeout")
+	if d, err := time.ParseDuration(hc.Timeout); err == nil && d <= cfg.Agent.Timeout {
+		return hc, usage("haproxy: --timeout %v is not longer than agent.timeout (%v): HAProxy would not wait for Postern's answer", d, cfg.Agent.Timeout)
+	}
 	if root := c.String("chroot"); root != "" {
 		for _, a := range []struct {
 			key  string
