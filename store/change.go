@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"modernc.org/sqlite"
@@ -24,7 +25,11 @@ func (s *Store) change(ctx context.Context, what string, f func(*sql.Tx) error) 
 	if err := f(tx); err != nil {
 		return fault(what, err)
 	}
-	return fault(what, tx.Commit())
+	err = tx.Commit()
+	if errors.Is(err, sql.ErrTxDone) && ctx.Err() != nil {
+		err = ctx.Err() // it ended before the commit began
+	}
+	return fault(what, err)
 }
 
 // fault gives an error of the database its kind: ErrExists, ErrUnavailable, or the end
@@ -37,9 +42,11 @@ func fault(what string, err error) error {
 		return fmt.Errorf("store: %s: %w", what, err)
 	}
 	if e := new(sqlite.Error); errors.As(err, &e) {
-		switch e.Code() & 0xff { // the rest is detail, https://www.sqlite.org/rescode.html
-		case sqlite3.SQLITE_CONSTRAINT:
+		switch e.Code() {
+		case sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY, sqlite3.SQLITE_CONSTRAINT_UNIQUE:
 			return fmt.Errorf("store: %s: %w: %w", what, ErrExists, err)
+		}
+		switch e.Code() & 0xff { // the rest is detail, https://www.sqlite.org/rescode.html
 		case sqlite3.SQLITE_FULL:
 			return fmt.Errorf("store: %s: %w: no space left: %w", what, ErrUnavailable, err)
 		case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
@@ -49,10 +56,16 @@ func fault(what string, err error) error {
 	return fmt.Errorf("store: %s: %w: %w", what, ErrUnavailable, err)
 }
 
-// nanos is how times are stored: Unix nanoseconds, 0 for the zero time.
+// nanos is how times are stored: Unix nanoseconds, 0 for the zero time. What lies further
+// away than they reach, some 292 years, is stored as the last moment there is.
 func nanos(t time.Time) int64 {
-	if t.IsZero() {
+	switch {
+	case t.IsZero():
 		return 0
+	case t.Before(time.Unix(0, math.MinInt64)):
+		return math.MinInt64
+	case t.After(time.Unix(0, math.MaxInt64)):
+		return math.MaxInt64
 	}
 	return t.UnixNano()
 }

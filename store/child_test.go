@@ -40,12 +40,16 @@ func TestMain(m *testing.M) {
 func child(job, path string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // whatever happens to the parent
 	defer cancel()
+	var room syscall.Rlimit
 	if limit, ok := strings.CutPrefix(job, "write up to "); ok {
 		n, err := strconv.ParseUint(limit, 10, 64)
 		if err != nil {
 			return err
 		}
-		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: n, Max: n}); err != nil {
+		if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &room); err != nil {
+			return err
+		}
+		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: n, Max: room.Max}); err != nil {
 			return err
 		}
 	}
@@ -58,12 +62,25 @@ func child(job, path string) error {
 		<-ctx.Done()
 		return s.Close()
 	}
+	full, n := writeAll(ctx, s)
+	if job == "write" || !errors.Is(full, ErrUnavailable) {
+		return fmt.Errorf("not a full disk: %w", full)
+	}
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &room); err != nil {
+		return err
+	}
+	if err := s.SaveSession(ctx, storetest.Session(n), nil); err != nil {
+		return fmt.Errorf("with room again: %w", err)
+	}
+	fmt.Println(n)
+	return full
+}
+
+// writeAll saves sessions until it cannot, and returns why and how many it saved.
+func writeAll(ctx context.Context, s *Store) (error, int) {
 	for n := 0; ; n++ {
 		if err := s.SaveSession(ctx, storetest.Session(n), nil); err != nil {
-			if !errors.Is(err, ErrUnavailable) {
-				return fmt.Errorf("not ErrUnavailable: %w", err)
-			}
-			return err
+			return err, n
 		}
 		fmt.Println(n)
 	}
@@ -161,8 +178,8 @@ func TestKilledProcessLosesNothing(t *testing.T) {
 	}
 }
 
-// TestFullDisk: when the file cannot grow the error says so, and what was acknowledged
-// before is there.
+// TestFullDisk: when the file cannot grow the error says so; what was acknowledged before
+// is there, and so is what comes when there is room again.
 func TestFullDisk(t *testing.T) {
 	path := t.TempDir() + "/postern.db"
 	s, err := Open(t.Context(), "sqlite:"+path) // with its tables

@@ -37,6 +37,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"another program's with our table's name", "sqlite:DIR/postern.db", lookalike, "is a database of another program", ErrSchema},
 		{"a newer schema", "sqlite:DIR/postern.db", newer, "has schema 9999, and this postern knows up to", ErrSchema},
 		{"a damaged database", "sqlite:DIR/postern.db", damaged, "", ErrUnavailable},
+		{"a link to nothing, which a second process would find under another name", "sqlite:DIR/postern.db", linkToNothing, "is a link to a file that does not exist", nil},
 		{"a lock that is a link to somewhere else", "sqlite:DIR/postern.db", linkedLock, "store: lock: ", nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -97,6 +98,12 @@ func pipe(t *testing.T, path string) {
 
 func linkedLock(t *testing.T, path string) {
 	if err := os.Symlink(path+".elsewhere", path+".lock"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func linkToNothing(t *testing.T, path string) {
+	if err := os.Symlink("elsewhere.db", path); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -269,7 +276,11 @@ func TestNotWritable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
+	t.Cleanup(func() {
+		if err := errors.Join(os.Chmod(dir, 0o700), os.RemoveAll(dir)); err != nil {
+			t.Error(err)
+		}
+	})
 	path := dir + "/postern.db"
 	closed(t, path)
 	for _, name := range []string{path, path + ".lock"} {

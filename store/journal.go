@@ -28,7 +28,7 @@ func (s *Store) AppendEvents(ctx context.Context, events []journal.Event, seal j
 }
 
 func appendEvents(ctx context.Context, tx *sql.Tx, events []journal.Event, seal journal.Seal) ([]journal.Record, error) {
-	seq, sum, err := lastEvent(ctx, tx, seal)
+	seq, sum, err := lastEvent(ctx, tx)
 	if err != nil {
 		return nil, err
 	}
@@ -51,34 +51,18 @@ func appendEvents(ctx context.Context, tx *sql.Tx, events []journal.Event, seal 
 	return records, nil
 }
 
-// lastEvent is what the next event is sealed upon. Events from before there were sums are
-// sealed now.
-func lastEvent(ctx context.Context, tx *sql.Tx, seal journal.Seal) (seq uint64, sum journal.Sum, err error) {
-	marks, err := readMarks(tx.QueryRowContext(ctx, selectMarks))
-	if err != nil {
-		return 0, sum, err
-	}
+// lastEvent is what the next event is sealed upon. What is there already is never sealed
+// anew: that would make good whatever somebody wrote there who took the sums away.
+func lastEvent(ctx context.Context, tx *sql.Tx) (seq uint64, sum journal.Sum, err error) {
 	last, err := scanEvents(tx.QueryContext(ctx, `SELECT `+eventColumns+` FROM events ORDER BY id DESC LIMIT 1`))
 	switch {
 	case err != nil:
 		return 0, sum, err
-	case len(last) == 0:
-		return marks.Pruned, marks.Sum, nil
-	case last[0].Sum != journal.Sum{}:
+	case len(last) > 0:
 		return last[0].Seq, last[0].Sum, nil
 	}
-	all, err := scanEvents(tx.QueryContext(ctx, `SELECT `+eventColumns+` FROM events ORDER BY id`))
-	if err != nil {
-		return 0, sum, err
-	}
-	sum = marks.Sum
-	for _, r := range all {
-		sum = seal(sum, r.Seq, r.Event)
-		if _, err := tx.ExecContext(ctx, `UPDATE events SET sum = ? WHERE id = ?`, sum[:], int64(r.Seq)); err != nil {
-			return 0, sum, err
-		}
-	}
-	return all[len(all)-1].Seq, sum, nil
+	marks, err := readMarks(tx.QueryRowContext(ctx, selectMarks))
+	return marks.Pruned, marks.Sum, err
 }
 
 // ListEvents returns the events that f selects, without their numbers and sums.

@@ -64,9 +64,10 @@ func TestThreat68EventsAreOnlyAppended(t *testing.T) {
 	}
 }
 
-// TestUpgradeSealsWhatHappenedBefore: events of the first schema stay, in order, with
-// numbers without gaps, and the first new one seals them.
-func TestUpgradeSealsWhatHappenedBefore(t *testing.T) {
+// TestUpgradeKeepsWhatHappenedBefore: events of the first schema stay, in order, with
+// numbers without gaps. They have no sums and get none: nobody can tell any more whether
+// they are as they were written. The chain begins behind them.
+func TestUpgradeKeepsWhatHappenedBefore(t *testing.T) {
 	all, err := migrations(migrationFiles)
 	if err != nil {
 		t.Fatal(err)
@@ -104,14 +105,42 @@ func TestUpgradeSealsWhatHappenedBefore(t *testing.T) {
 	if err := stream.AddEvent(t.Context(), journal.Event{Kind: journal.Started}); err != nil {
 		t.Fatal(err)
 	}
-	if r, err := stream.Verify(t.Context()); err != nil || len(r.Faults) > 0 || r.First != 1 || r.Last != 4 {
-		t.Errorf("%+v, %v", r, err)
+	if r, err := stream.Verify(t.Context()); err != nil || len(r.Faults) != 3 || r.First != 1 || r.Last != 4 {
+		t.Errorf("after it: %+v, %v", r, err)
 	}
 	events, err := s.ListEvents(t.Context(), journal.Filter{Oldest: true})
 	if err != nil || len(events) != 4 || events[0].User != "u3" || events[2].User != "u9" || events[1].Addr != "192.0.2.1" || events[1].At.UnixNano() != 4 {
 		t.Errorf("%+v, %v", events, err)
 	}
-	if _, err := s.write.ExecContext(t.Context(), `UPDATE events SET sum = x'' WHERE id = 1`); err == nil {
-		t.Error("a seal can be taken off")
+}
+
+// TestThreat68NothingIsSealedAnew: who has the database and not the secret changes an event
+// and takes the sums away, as if it were from before there were any. No later event makes
+// good what he wrote.
+func TestThreat68NothingIsSealedAnew(t *testing.T) {
+	s, err := Open(t.Context(), "sqlite:"+t.TempDir()+"/postern.db")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	stream := &journal.Stream{Ledger: s, Key: []byte("a key of the test")}
+	add := func() {
+		t.Helper()
+		if err := stream.AddEvent(t.Context(), journal.Event{Kind: journal.SignIn, User: "mallory"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 3 {
+		add()
+	}
+	for _, statement := range []string{`DROP TRIGGER events_stay`, `DROP TRIGGER events_sealed`,
+		`UPDATE events SET user_name = 'bob' WHERE id = 2`, `UPDATE events SET sum = x''`} {
+		if _, err := s.write.ExecContext(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	add()
+	if r, err := stream.Verify(t.Context()); err != nil || len(r.Faults) != 3 {
+		t.Errorf("%+v, %v; want a fault for each that has no sum", r, err)
 	}
 }

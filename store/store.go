@@ -98,13 +98,23 @@ func (s *Store) open(ctx context.Context) error {
 // Readers is how many reads are made at once; more of them wait.
 const Readers = 4
 
-// Close lets a change under way finish, tidies the file up and unlocks it.
+// Close waits for the change under way, tidies the file up and unlocks it. Reads should
+// have come to their end.
 func (s *Store) Close() error {
+	// Closing a pool waits for nobody. The writer's has one connection: whoever holds it
+	// knows that nothing is being changed.
+	var last *sql.Conn
+	if s.write != nil {
+		last, _ = s.write.Conn(context.Background()) // fails when the store is closed already
+	}
 	var faults []error
-	for _, db := range []*sql.DB{s.read, s.write} { // the writer last: it clears the log
+	for _, db := range []*sql.DB{s.read, s.write} {
 		if db != nil {
 			faults = append(faults, fault("close", db.Close()))
 		}
+	}
+	if last != nil {
+		faults = append(faults, fault("close", last.Close())) // of all connections the last: it clears the log
 	}
 	return errors.Join(append(faults, s.lock.Close())...)
 }
@@ -147,6 +157,9 @@ func resolve(path string) (string, error) {
 	}
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		return real, nil
+	}
+	if target, err := os.Readlink(path); err == nil { // once it is there, it has another name
+		return "", fmt.Errorf("store: %s is a link to a file that does not exist; write sqlite:%s, or make an empty file there", path, target)
 	}
 	dir := filepath.Dir(path)
 	real, err := filepath.EvalSymlinks(dir)

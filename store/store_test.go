@@ -5,12 +5,14 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 
+	"postern/agent/regulation"
 	"postern/agent/session"
-
 	"postern/store/storetest"
 )
 
@@ -144,6 +146,103 @@ func TestWaitingHeedsItsContext(t *testing.T) {
 	}
 }
 
+// TestACommitThatCameTooLate: a change whose context ends when all is done but the commit
+// is not made, and the store is not to blame.
+func TestACommitThatCameTooLate(t *testing.T) {
+	s := openTemp(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	err := s.change(ctx, "late", func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, insertSession, sessionValues(aSession())...); err != nil {
+			return err
+		}
+		cancel()
+		return tx.Rollback() // as database/sql does by itself, at some moment after the end
+	})
+	if !errors.Is(err, context.Canceled) || errors.Is(err, ErrUnavailable) {
+		t.Errorf("%v, want context.Canceled", err)
+	}
+	if _, err := s.LoadSession(t.Context(), storetest.Session(1).Hash); !errors.Is(err, session.ErrNotFound) {
+		t.Errorf("what it changed: %v", err)
+	}
+}
+
+// TestCloseWaitsForTheChange: nobody else opens the store while it is still written.
+func TestCloseWaitsForTheChange(t *testing.T) {
+	path := t.TempDir() + "/postern.db"
+	s, err := Open(t.Context(), "sqlite:"+path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed := make(chan error, 1)
+	err = s.change(t.Context(), "hold", func(tx *sql.Tx) error {
+		go func() { closed <- s.Close() }()
+		for s.write.Stats().WaitCount == 0 && len(closed) == 0 { // until Close waits, or does not
+			runtime.Gosched()
+		}
+		if other, err := Open(t.Context(), "sqlite:"+path); !errors.Is(err, ErrInUse) {
+			t.Errorf("opened while it is written: %v", err)
+			if err == nil {
+				other.Close()
+			}
+		}
+		_, err := tx.ExecContext(t.Context(), insertSession, sessionValues(aSession())...)
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if err := <-closed; err != nil {
+		t.Error(err)
+	}
+	if entries, err := os.ReadDir(filepath.Dir(path)); err != nil || len(entries) != 2 {
+		t.Errorf("%v are left, %v; want the database and its lock", entries, err)
+	}
+	if _, err := openAt(t, path).LoadSession(t.Context(), storetest.Session(1).Hash); err != nil {
+		t.Errorf("what was changed: %v", err)
+	}
+}
+
+// TestFarMoments: what lies further away than nanoseconds count stays in its order. An
+// operator's ban for 300 years does not end at the next start.
+func TestFarMoments(t *testing.T) {
+	s := openTemp(t)
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	ban := regulation.Ban{ID: "1", User: "mallory", By: "os:root", Since: now, Until: now.AddDate(300, 0, 0)}
+	if err := s.PutBan(t.Context(), ban); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.PruneCounts(t.Context(), now, 10); err != nil {
+		t.Fatal(err)
+	}
+	if bans, err := s.ListBans(t.Context(), now.AddDate(200, 0, 0)); err != nil || len(bans) != 1 {
+		t.Errorf("bans %+v, %v", bans, err)
+	}
+	far := []time.Time{{}, time.Unix(0, 1), now, now.AddDate(200, 0, 0), now.AddDate(5000, 0, 0)}
+	for i := range far[1:] {
+		if nanos(far[i]) >= nanos(far[i+1]) {
+			t.Errorf("%v is stored as %d, %v as %d", far[i], nanos(far[i]), far[i+1], nanos(far[i+1]))
+		}
+	}
+	if n := nanos(time.Date(1000, 1, 1, 0, 0, 0, 0, time.UTC)); n >= 0 {
+		t.Errorf("long ago is stored as %d", n)
+	}
+}
+
+// TestARefusedChangeIsNoTakenKey: only a key that is taken is ErrExists.
+func TestARefusedChangeIsNoTakenKey(t *testing.T) {
+	s := openTemp(t)
+	for _, statement := range []string{
+		`DELETE FROM event_marks`,
+		`INSERT INTO spent (key, expires) VALUES (x'00', 0)`,
+		`INSERT INTO spent (key, expires) VALUES (zeroblob(32), NULL)`,
+	} {
+		err := s.change(t.Context(), "what the schema forbids", func(tx *sql.Tx) error { _, err := tx.Exec(statement); return err })
+		if !errors.Is(err, ErrUnavailable) || errors.Is(err, ErrExists) {
+			t.Errorf("%s: %v", statement, err)
+		}
+	}
+}
+
 func TestPanicInAChangeFreesTheWriter(t *testing.T) {
 	s := openTemp(t)
 	func() {
@@ -176,6 +275,11 @@ func TestImportSessions(t *testing.T) {
 	if err := s.read.QueryRow(`SELECT count(*) FROM sessions`).Scan(&count); err != nil || count != first+importBatch {
 		t.Errorf("%d sessions are stored, %v, want %d", count, err, first+importBatch)
 	}
+}
+
+func aSession() *session.Record {
+	r := storetest.Session(1)
+	return &r
 }
 
 // numbered yields the sessions from one number up to another.

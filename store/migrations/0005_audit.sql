@@ -13,7 +13,7 @@ CREATE TABLE sealed (
     request   TEXT    NOT NULL,
     addr      TEXT    NOT NULL,
     browser   TEXT    NOT NULL,
-    sum       BLOB    NOT NULL  -- x'' until the first event that is added seals those from before
+    sum       BLOB    NOT NULL  -- x'' for events from before there were sums
 ) STRICT;
 
 INSERT INTO sealed SELECT row_number() OVER (ORDER BY id), at, kind, user_name, '', factor, reason, detail, session, request, addr, browser, x'' FROM events;
