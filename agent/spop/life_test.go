@@ -184,9 +184,11 @@ func TestCase39LateAnswersDoNotWait(t *testing.T) {
 		}
 	})
 	p := greet(t, start(t, &spop.Server{Handler: h, WriteTimeout: time.Hour, Drain: time.Millisecond}))
+	var all []byte // in one write: once answers wait for the peer, nothing more is read of it
 	for i := range uint64(200) {
-		send(t, p, spoptest.AppendNotify(nil, i, 1, message("x")))
+		all = spoptest.AppendNotify(all, i, 1, message("x"))
 	}
+	send(t, p, all)
 	for range 200 {
 		select {
 		case <-sent:

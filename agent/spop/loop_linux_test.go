@@ -46,6 +46,23 @@ func seated(t *testing.T) (l *loop, s *seat, peer net.Conn) {
 	return l, s, ends[1]
 }
 
+// TestLoopAllocatesNothing: a turn of a connection in a loop needs no memory.
+func TestLoopAllocatesNothing(t *testing.T) {
+	l, s, peer := seated(t)
+	notify, b := benchNotify(), make([]byte, 1024)
+	if n := testing.AllocsPerRun(1000, func() {
+		if _, err := peer.Write(notify); err != nil {
+			t.Fatal(err)
+		}
+		l.guard(s, l.turn)
+		if _, err := peer.Read(b); err != nil || FrameType(b[lengthSize]) != FrameAck {
+			t.Fatal(err)
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations for each NOTIFY, want none", n)
+	}
+}
+
 // TestDrainLooksOnceMore: what arrived while a connection was about to leave is answered.
 func TestDrainLooksOnceMore(t *testing.T) {
 	l, s, peer := seated(t)
