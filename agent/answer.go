@@ -46,7 +46,7 @@ func (h *handler) finish(a *spop.Actions, q *question, who *session.Entry, d *po
 		}
 		a.SetString(spop.Transaction, VarPath, d.Path)
 	}
-	if d.Domain != nil && leads(d.Verdict, who != nil) {
+	if d.Domain != nil && leads(d, who != nil) {
 		q.buf = appendLocation(q.buf[:0], d.Domain.Portal, &q.Request)
 		a.SetBytes(spop.Transaction, VarLocation, q.buf)
 	}
@@ -84,9 +84,16 @@ func (h *handler) refuse(a *spop.Actions, q *question, why policy.Reason) {
 }
 
 // leads says whether an answer names the portal: to sign in there, or, for somebody who
-// is signed in and refused, to come back as somebody else.
-func leads(v policy.Verdict, signedIn bool) bool {
-	return v == policy.VerdictLogin || v == policy.VerdictStepUp || v == policy.VerdictDeny && signedIn
+// is signed in and refused by a rule, to come back as somebody else. What is refused
+// before any rule is asked is so for everybody.
+func leads(d *policy.Decision, signedIn bool) bool {
+	switch d.Verdict {
+	case policy.VerdictLogin, policy.VerdictStepUp:
+		return true
+	case policy.VerdictDeny:
+		return signedIn && d.Rule != policy.BuiltinRule
+	}
+	return false
 }
 
 // ends are the last two variables of an answer, status and verdict, encoded once for

@@ -80,6 +80,7 @@ func TestVerdicts(t *testing.T) {
 		{"a host of no domain", with(aliceToken, host("example.org")), rid + "rule=builtin reason=unknown_host status=403 verdict=deny"},
 		{"no host", with(aliceToken, spoptest.Null(agent.ArgHost)), rid + "rule=builtin reason=bad_host status=403 verdict=deny"},
 		{"no path", request(spoptest.Null(agent.ArgPath)), rid + "rule=builtin reason=unclean_path status=403 verdict=deny"},
+		{"a path that nobody may have, somebody signed in", with(aliceToken, spoptest.Str(agent.ArgPath, "/a%2fb")), rid + isAlice + "rule=builtin reason=unclean_path status=403 verdict=deny"},
 		{"plain HTTP", request(spoptest.Bool(agent.ArgTLS, false)), rid + "rule=builtin reason=plain_http status=403 verdict=deny"},
 		{"the portal's own host", request(host("auth.example.com")), rid + "rule=builtin reason=portal status=200 verdict=allow"},
 		{"the cookie came twice", with(aliceToken, spoptest.Int(agent.ArgTokens, 2)), rid + "rule=rules[5] reason=sign_in " + back + "app.example.com%2Fprojects%2F42" + query + "GET status=302 verdict=login"},
