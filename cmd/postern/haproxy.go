@@ -165,6 +165,7 @@ func (t terminal) haproxyCheck(c *cli.Context, cfg *config.Config, files haproxy
 	s := site{bind: "127.0.0.1:1", spoe: path("spoe.conf"), portal: portal, application: "127.0.0.1:1"}
 	postern, own := s.files(files, form)
 	err = errors.Join(
+		os.WriteFile(path("global.cfg"), []byte("global\n    log 127.0.0.1 local0\n"), 0o600),
 		os.WriteFile(path("spoe.conf"), files.SPOE, 0o600),
 		os.WriteFile(path("postern.cfg"), postern, 0o600),
 		os.WriteFile(path("site.cfg"), own, 0o600),
@@ -172,7 +173,7 @@ func (t terminal) haproxyCheck(c *cli.Context, cfg *config.Config, files haproxy
 	if err != nil {
 		return err
 	}
-	output, err := haproxy.Check(context.WithoutCancel(c.Context), program, path("postern.cfg"), path("site.cfg"))
+	output, err := haproxy.Check(context.WithoutCancel(c.Context), program, path("global.cfg"), path("postern.cfg"), path("site.cfg"))
 	if err == nil {
 		fmt.Fprint(t.Stderr, output)
 	}
