@@ -17,7 +17,7 @@ rules:
   - {domain: app.example.com, policy: one_factor}
 `
 
-func TestThreat06BypassNeedsACleanRequest(t *testing.T) {
+func TestThreat08BypassNeedsACleanPath(t *testing.T) {
 	r := compile(t, `rules: [{domain: '*.example.com', policy: bypass}]`)
 	for _, tt := range uncleanPaths {
 		if d := r.Decide(get("app.example.com", tt.path), alice(LevelTwo), now); d.Verdict != VerdictDeny {

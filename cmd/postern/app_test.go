@@ -39,16 +39,19 @@ func TestThreat32PasswordsAreNotShown(t *testing.T) {
 	writeSite(t, dir)
 	cfg := filepath.Join(dir, "postern.yml")
 	const secret = "correct-horse-battery"
-	for _, args := range [][]string{
-		{"user", "add", "carl", "--password-stdin"},
-		{"user", "add", "carl", "--password-stdin"}, // exists already
-		{"user", "passwd", "carl", "--password-stdin"},
-		{"user", "passwd", "nobody", "--password-stdin"},
-		{"user", "list"},
+	for _, tt := range []struct {
+		command string
+		code    int
+	}{
+		{"user add carl --password-stdin", 0},
+		{"user add carl --password-stdin", 1}, // exists already
+		{"user passwd carl --password-stdin", 0},
+		{"user passwd nobody --password-stdin", 1},
+		{"user list", 0},
 	} {
-		_, stdout, stderr := typed(secret+"\n", append([]string{"postern", "--config", cfg}, args...)...)
-		if strings.Contains(stdout+stderr, secret) {
-			t.Errorf("%v: %s%s", args, stdout, stderr)
+		code, stdout, stderr := typed(secret+"\n", append([]string{"postern", "--config", cfg}, strings.Fields(tt.command)...)...)
+		if code != tt.code || strings.Contains(stdout+stderr, secret) {
+			t.Errorf("%s: exit %d, want %d: %s%s", tt.command, code, tt.code, stdout, stderr)
 		}
 	}
 	code, _, stderr := typed("", "postern", "--config", cfg, "user", "add", "dora", "--password", secret)

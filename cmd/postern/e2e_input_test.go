@@ -44,15 +44,15 @@ func TestThreat02ForwardedFor(t *testing.T) {
 		expect(t, "Forwarded", w.ask(t, "GET /", "office.example.com", "Forwarded: for=192.0.2.7;proto=https"), 302)
 		w.untouched(t)
 		// The portal counts guesses by the address of the connection: another forged
-		// address for each guess does not help.
+		// address for each guess does not help, nor another name.
 		var last haproxytest.Reply
 		for i := range 8 {
-			last = w.guess(t, "alice", fmt.Sprintf("X-Forwarded-For: 198.51.100.%d", i))
+			last = w.guess(t, fmt.Sprintf("u%03d", i), fmt.Sprintf("X-Forwarded-For: 198.51.100.%d", i))
 			if last.Status == http.StatusTooManyRequests {
 				return
 			}
 		}
-		t.Errorf("eight guesses from eight forged addresses: status %d", last.Status)
+		t.Errorf("eight guesses at eight users from eight forged addresses: status %d", last.Status)
 	})
 }
 

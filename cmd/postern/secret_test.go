@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -60,7 +61,7 @@ func TestSecretIsRefused(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "secret")
-			if err := os.WriteFile(path, []byte(tt.data), tt.mode); err != nil {
+			if err := errors.Join(os.WriteFile(path, []byte(tt.data), 0o600), os.Chmod(path, tt.mode)); err != nil { // whatever the umask
 				t.Fatal(err)
 			}
 			_, err := openSecret(config.Secret{File: path})
@@ -91,7 +92,7 @@ func TestKeysDiffer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, key := range [][]byte{k.token, k.csrf, k.seal} {
+		for _, key := range [][]byte{k.token, k.csrf, k.seal, k.journal, k.guess} {
 			if len(key) != 32 || seen[string(key)] {
 				t.Errorf("a key of %d bytes, seen before: %v", len(key), seen[string(key)])
 			}
