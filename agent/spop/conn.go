@@ -77,10 +77,10 @@ func (c *conn) talk() error {
 }
 
 // wait waits for more bytes. While the run drains, a connection that is silent for a
-// moment and has nothing in flight ends here.
+// moment, and had nothing in flight at its beginning, ends here.
 func (c *conn) wait() error {
 	for {
-		draining := c.run.draining.Load()
+		draining, owing := c.run.draining.Load(), c.out.pending.Load() > 0
 		if draining {
 			if err := c.nc.SetReadDeadline(time.Now().Add(quiet)); err != nil {
 				return err
@@ -90,7 +90,7 @@ func (c *conn) wait() error {
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
 			return err
 		}
-		if draining && c.out.pending.Load() == 0 && len(c.in.bytes()) == 0 {
+		if draining && !owing && len(c.in.bytes()) == 0 {
 			return StatusNormal
 		}
 	}

@@ -36,9 +36,9 @@ type seat struct {
 	fd   int
 
 	joined bool
-	unsent []byte // what the peer has not taken; while there is some, it is not read
-	late   int32  // answers from elsewhere in unsent
-	last   time.Time
+	unsent []byte     // what the peer has not taken; while there is some, it is not read
+	late   int32      // answers from elsewhere in unsent
+	last   time.Time  // when something came, or a late answer went
 	left   chan error // why it leaves; receives once
 
 	listed bool        // in loop.called
@@ -236,6 +236,9 @@ func (s *seat) resume() error {
 
 // settle is for when nothing is unsent.
 func (s *seat) settle() {
+	if s.late > 0 {
+		s.last = time.Now()
+	}
 	s.conn.out.pending.Add(-s.late)
 	s.late = 0
 }

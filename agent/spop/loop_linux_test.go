@@ -98,6 +98,24 @@ func TestDrainLooksOnceMore(t *testing.T) {
 	}
 }
 
+// TestDrainAfterALateAnswer: HAProxy asks again at once when it got an answer. A
+// connection that was given one just now is not silent, however long it waited for it.
+func TestDrainAfterALateAnswer(t *testing.T) {
+	l, s, _ := seated(t)
+	r := s.conn.detach(1, 1)
+	s.last = time.Now().Add(-time.Hour)
+	l.drain()
+	if len(l.seats) != 1 {
+		t.Fatal("it has left with an answer outstanding")
+	}
+	r.Send(r.Actions())
+	l.calls()
+	l.drain()
+	if len(l.seats) != 1 || s.conn.out.pending.Load() != 0 {
+		t.Errorf("%d seats, %d answers outstanding, want 1 and none", len(l.seats), s.conn.out.pending.Load())
+	}
+}
+
 // TestLateFrameForALostSocket: no descriptor is left to leave the loop with, and an
 // answer comes at that moment.
 func TestLateFrameForALostSocket(t *testing.T) {
