@@ -48,7 +48,7 @@ func (s *site) bounced(v *visit) bool {
 // herePath returns path when it is a page of the portal that can be gone back to.
 func herePath(path string) string {
 	switch path {
-	case "/signout", "/signed-out", "/prove", pageReset:
+	case "/signout", "/signed-out", "/prove", pageReset, pageDone:
 		return path
 	}
 	if page, slip, ok := strings.Cut(path, "?slip="); ok && (page == pageResetNew || page == pageNotMe) && plainSlip(slip) {

@@ -52,6 +52,11 @@ func (cs cookies) get(name string) (value string, times int) {
 // setCookie adds a Set-Cookie line. domain "" makes it host-only; life 0 makes it last
 // as long as the browser runs, and a negative life removes it.
 func setCookie(c *fiber.Ctx, name, value, domain, path string, life time.Duration) {
+	// Add, not Set: several lines may concern one name.
+	c.Response().Header.Add(fiber.HeaderSetCookie, cookieLine(name, value, domain, path, life))
+}
+
+func cookieLine(name, value, domain, path string, life time.Duration) string {
 	var b strings.Builder
 	b.WriteString(name + "=" + value + "; Path=" + path)
 	if domain != "" {
@@ -64,8 +69,7 @@ func setCookie(c *fiber.Ctx, name, value, domain, path string, life time.Duratio
 		b.WriteString("; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT")
 	}
 	b.WriteString("; Secure; HttpOnly; SameSite=Lax")
-	// Add, not Set: several lines may concern one name.
-	c.Response().Header.Add(fiber.HeaderSetCookie, b.String())
+	return b.String()
 }
 
 // setSession gives the browser a session's token.
@@ -86,15 +90,24 @@ func (v *visit) expire(name string) {
 		}
 		d = parent
 	}
+	room := maxExpiry
 	for _, path := range folders(v.target.Path) {
 		for _, d := range domains {
-			setCookie(v.c, name, "", d, path, -1)
+			line := cookieLine(name, "", d, path, -1)
+			if room -= len(line); room < 0 {
+				return
+			}
+			v.c.Response().Header.Add(fiber.HeaderSetCookie, line)
 		}
 	}
 }
 
-// maxFolders bounds the Set-Cookie lines of one answer.
-const maxFolders = 8
+// Bounds of what one answer says about cookies. A proxy in front has room for the headers
+// of an answer in one buffer, of 16 KiB in HAProxy.
+const (
+	maxFolders = 8       // paths
+	maxExpiry  = 4 << 10 // bytes, of all lines that remove the session cookie
+)
 
 // folders returns "/" and what a cookie of path could have as its Path: each folder with
 // and without its final slash.

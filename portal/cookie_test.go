@@ -164,6 +164,28 @@ func TestThreat29MalformedCookiesAreNobody(t *testing.T) {
 	}
 }
 
+// TestExpiryFitsIntoAnAnswer: what removes planted cookies stays far below the one buffer
+// that HAProxy has for the headers of an answer.
+func TestExpiryFitsIntoAnAnswer(t *testing.T) {
+	h := openHouse(t)
+	b := h.browser()
+	rd := "https://wiki.example.com/" + strings.Repeat("a", 1500) + "/" + strings.Repeat("b", 1500) + "/" + strings.Repeat("c", 1500)
+	got := b.send(b.get(auth+"/?rd="+url.QueryEscape(rd)), "/reset-cookies")
+	got.want(t, http.StatusSeeOther)
+	size := 0
+	for name, lines := range got.Header {
+		for _, line := range lines {
+			size += len(name) + len(line) + 4
+		}
+	}
+	if size > 12<<10 {
+		t.Errorf("the headers have %d bytes", size)
+	}
+	if lines := got.Header["Set-Cookie"]; len(lines) < 4 || !strings.Contains(lines[0], "; Path=/; Max-Age=0") {
+		t.Errorf("cookies %.2000q", lines)
+	}
+}
+
 func TestFolders(t *testing.T) {
 	for path, want := range map[string]string{
 		"":                   "/",

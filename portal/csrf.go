@@ -14,6 +14,10 @@ import (
 // far as the browser sends them. Then its token: a MAC over the browser's own cookie and
 // over the user who was signed in when the page was made. Nothing is kept on the server,
 // so that any number of tabs can be open; a page made for one user cannot act on another.
+//
+// Tabs that a new browser opens at once are given a name each, and the last one stays. So
+// a page that names its browser carries the name in its token, too, and the form counts as
+// that browser's when the browser itself vouches that it comes from a page of ours.
 
 // browserBytes is the length of the random name of a browser.
 const browserBytes = 18
@@ -62,10 +66,29 @@ func (v *visit) checkToken(s *Server, users ...string) bool {
 	if v.browser == "" || v.newBrowser {
 		return false
 	}
-	got := []byte(v.form("csrf"))
+	browser, token := v.browser, v.field("csrf")
+	if name, rest, carried := strings.Cut(token, "."); carried && (name == v.browser || browserName(name) && vouched(v.c, v.host.origin)) {
+		browser, token = name, rest
+	}
 	ok := false
 	for _, u := range users {
-		ok = hmac.Equal(got, []byte(s.csrfToken(v.browser, u))) || ok
+		ok = hmac.Equal([]byte(token), []byte(s.csrfToken(browser, u))) || ok
 	}
 	return ok
+}
+
+// pageToken is the token for the forms of a page.
+func (v *visit) pageToken(s *Server) string {
+	token := s.csrfToken(v.browser, v.user())
+	if v.newBrowser {
+		return v.browser + "." + token
+	}
+	return token
+}
+
+// vouched says that a browser names our own page as the one that sent a POST. Scripts of
+// other sites can set neither header.
+func vouched(c *fiber.Ctx, origin string) bool {
+	return string(c.Request().Header.Peek("Sec-Fetch-Site")) == "same-origin" ||
+		strings.EqualFold(string(c.Request().Header.Peek(fiber.HeaderOrigin)), origin)
 }

@@ -72,6 +72,7 @@ func one(s string) []string {
 func TestThreat66TokenIsCheckedAndBound(t *testing.T) {
 	h := openHouse(t)
 	other := h.browser()
+	other.get(auth + "/")
 	foreign := tokenOf(other.get(auth + "/"))
 	signedIn := h.browser()
 	signedIn.signIn("", "alice", "wonderland")
@@ -124,6 +125,81 @@ func TestTwoTabsSignInAtOnce(t *testing.T) {
 	b.send(first, "/", "username", "bob", "password", "builder").wantRedirect(t, "https://wiki.example.com/1")
 	b.send(second, "/", "username", "bob", "password", "builder", "remember", "yes").wantRedirect(t, "https://calendar.example.com/2")
 	b.get(auth+"/").want(t, http.StatusOK, "You are signed in")
+}
+
+// TestTabsThatANewBrowserOpensAtOnce: a browser that starts asks for all its tabs before
+// it has a cookie; each page brings one, and the last stays.
+func TestTabsThatANewBrowserOpensAtOnce(t *testing.T) {
+	h := openHouse(t)
+	b, at := h.browser(), h.browser()
+	first := b.get(auth + "/?rd=https://wiki.example.com/1")
+	second := at.get(auth + "/?rd=https://calendar.example.com/2")
+	b.client.Jar, b.jar = at.jar, at.jar
+	b.send(first, "/", "username", "bob", "password", "builder").wantRedirect(t, "https://wiki.example.com/1")
+	b.send(second, "/", "username", "bob", "password", "builder").wantRedirect(t, "https://calendar.example.com/2")
+
+	// So it is with "remember me", whose session is there when the browser starts.
+	reopened := func() (*browser, answer) {
+		c := h.browser()
+		for _, k := range b.jar.Cookies(&url.URL{Scheme: "https", Host: "auth.example.com", Path: "/"}) {
+			if k.Name == "__Secure-postern" {
+				c.jar.SetCookies(&url.URL{Scheme: "https", Host: "auth.example.com", Path: "/"}, []*http.Cookie{k})
+			}
+		}
+		return c, c.get(auth + "/")
+	}
+	_, early := reopened()
+	late, _ := reopened()
+	late.send(early, "/signout").wantRedirect(t, "/signed-out")
+}
+
+// TestThreat66ACarriedNameIsVouchedFor: a page that anybody can have of us does nothing in
+// another browser, unless that browser says that it shows the page.
+func TestThreat66ACarriedNameIsVouchedFor(t *testing.T) {
+	h := openHouse(t)
+	theirs := tokenOf(h.browser().get(auth + "/"))
+	if !strings.Contains(theirs, ".") {
+		t.Fatalf("the token %q carries no name", theirs)
+	}
+	name, mac, _ := strings.Cut(theirs, ".")
+	for _, tt := range []struct {
+		why, csrf, origin, site string
+		want                    int
+	}{
+		{"an old browser, at another site", theirs, "", "", 403},
+		{"typed", theirs, "", "none", 403},
+		{"another site", theirs, "https://evil.test", "cross-site", 403},
+		{"a neighbour", theirs, "https://wiki.example.com", "same-site", 403},
+		{"a token without its name", mac, "null", "same-origin", 403},
+		{"a name without its token", name + ".", "null", "same-origin", 403},
+		{"another name", newBrowser() + "." + mac, "null", "same-origin", 403},
+		{"no name", "." + mac, "null", "same-origin", 403},
+		{"another tab", theirs, "null", "same-origin", 303},
+		{"another tab of an old browser", theirs, auth, "", 303},
+	} {
+		b := h.browser()
+		page := b.get(auth + "/")
+		b.header["Origin"], b.header["Sec-Fetch-Site"] = one(tt.origin), one(tt.site)
+		got := b.send(page, "/", "username", "bob", "password", "builder", "csrf", tt.csrf)
+		if got.StatusCode != tt.want || (sessionLine(got) != "") != (tt.want == 303) {
+			t.Errorf("%s: status %d, want %d", tt.why, got.StatusCode, tt.want)
+		}
+	}
+	// A browser's own page works without any such word.
+	b := h.browser()
+	page := b.get(auth + "/")
+	b.header["Origin"], b.header["Sec-Fetch-Site"] = nil, nil
+	b.send(page, "/", "username", "bob", "password", "builder").wantRedirect(t, "/")
+}
+
+// TestThreat66TokensAreNotTakenFromTheQuery, where they would be logged.
+func TestThreat66TokensAreNotTakenFromTheQuery(t *testing.T) {
+	h := openHouse(t)
+	b := h.browser()
+	b.signIn("", "bob", "builder")
+	token := tokenOf(b.get(auth + "/"))
+	b.do("POST", auth+"/signout?csrf="+token, strings.NewReader("")).want(t, http.StatusForbidden)
+	b.do("POST", auth+"/signout", strings.NewReader("csrf="+token)).wantRedirect(t, "/signed-out")
 }
 
 func TestABrowserWithoutCookies(t *testing.T) {

@@ -63,7 +63,15 @@ func (v *visit) goal(path string) string {
 	if len(query) == 0 {
 		return path
 	}
-	return path + "?" + query.Encode()
+	return with(path, query.Encode())
+}
+
+// with adds to the query of an address.
+func with(address, query string) string {
+	if strings.Contains(address, "?") {
+		return address + "&" + query
+	}
+	return address + "?" + query
 }
 
 // having is what a person can prove on this portal.

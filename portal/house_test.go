@@ -363,6 +363,15 @@ func (b *browser) signIn(query, name, password string) answer {
 	return b.send(page, "/", "username", name, "password", password)
 }
 
+// follow goes where a form of the portal led.
+func (b *browser) follow(a answer) answer {
+	b.t.Helper()
+	a.want(b.t, http.StatusSeeOther)
+	to, err := a.Request.URL.Parse(a.Header.Get("Location"))
+	must(b.t, err)
+	return b.get(to.String())
+}
+
 // session is the session cookie that the browser would send to a host.
 func (b *browser) session(host string) string {
 	for _, c := range b.jar.Cookies(&url.URL{Scheme: "https", Host: host, Path: "/"}) {

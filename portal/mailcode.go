@@ -27,7 +27,7 @@ func (s *site) sendCode(v *visit, list []policy.Factor) error {
 		s.log().Error("code not mailed", "rid", v.id, "user", v.session.User, "error", err)
 		return s.proveForm(v, http.StatusServiceUnavailable, list, b)
 	}
-	return v.leave(v.goal("/prove") + "&sent=yes")
+	return v.leave(with(v.goal("/prove"), "sent=yes"))
 }
 
 // codeSent says that the page comes after sendCode.

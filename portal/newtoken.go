@@ -120,6 +120,11 @@ func (s *site) takeNewToken(kind credential.Kind) func(*visit) error {
 func (s *site) makeToken(v *visit, draft credential.Draft) error {
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
+	if err := s.once(v); errors.Is(err, errTwice) {
+		return v.leaveDone(pageTokens, "settings.again")
+	} else if err != nil {
+		return err
+	}
 	secret, r, err := s.Factors.Programs.Create(ctx, draft)
 	switch {
 	case errors.Is(err, credential.ErrTooMany):

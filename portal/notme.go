@@ -104,19 +104,19 @@ func (s *site) takeNotMe(v *visit) error {
 	s.note(v, journal.Event{Kind: journal.NotMe, User: e.User, Detail: e.What})
 	// All of it is tried, whatever fails: the link cannot be used again.
 	err = errors.Join(s.lock(ctx, e.User), s.dropDevice(ctx, v, e), s.revokeTokens(v, e.User, "not_me"), s.signOutAll(v, e.User, ""))
-	done := notice{Title: "notme.out_title", Text: "notme.done_text", More: "notme.done_help", Link: "/", LinkText: "signedout.again"}
+	done := didEndSessions
 	if s.resetsFor(e.User) {
-		done.Title, done.More = "notme.done_title", "notme.done_admin"
+		done = didLock
 		if mailed := s.letterReset(v, e.User); mailed != nil {
 			s.log().Error("reset link not sent", "rid", v.id, "user", e.User, "reason", mailed.Error())
 		} else {
-			done.More = "notme.done_mail"
+			done = didLockAndMail
 		}
 	}
 	if err != nil {
 		return err
 	}
-	return s.notice(v, done)
+	return v.leaveOutcome(done)
 }
 
 // lock makes the password of a user one that nobody knows. Where no password is set by

@@ -23,14 +23,14 @@ func TestItWasNotMeAfterASignIn(t *testing.T) {
 	b.get(link).want(t, http.StatusOK) // opening it does nothing
 	thief.get(auth+"/").want(t, http.StatusOK, "You are signed in")
 
-	b.send(page, pageNotMe).want(t, http.StatusOK, "Your account is locked", "A link to set a new one is on its way")
+	b.follow(b.send(page, pageNotMe)).want(t, http.StatusOK, "Your account is locked", "A link to set a new one is on its way")
 	thief.get(auth+"/").want(t, http.StatusOK, `name="password"`)
 	thief.signIn("", "alice", "wonderland").want(t, http.StatusUnauthorized)
 	b.send(page, pageNotMe).want(t, http.StatusGone, "This link no longer works")
 
 	reset := b.get(h.linkTo(pageResetNew))
 	reset.want(t, http.StatusOK, "Set a new password")
-	b.send(reset, pageResetNew, "new", newPassword).want(t, http.StatusOK)
+	b.follow(b.send(reset, pageResetNew, "new", newPassword)).want(t, http.StatusOK)
 	b.signIn("", "alice", newPassword).want(t, http.StatusSeeOther)
 	wantEvents(t, h, "alice", journal.SignIn, journal.PasswordReset, journal.SignInFailed, journal.Revoked, journal.NotMe, journal.SignIn)
 }
@@ -52,7 +52,7 @@ func TestItWasNotMeAfterAChangeOfPassword(t *testing.T) {
 	b := h.browser()
 	page := b.get(auth + pageNotMe + "?" + link)
 	page.want(t, http.StatusOK, "The password of your account was changed.")
-	b.send(page, pageNotMe).want(t, http.StatusOK, "Your account is locked")
+	b.follow(b.send(page, pageNotMe)).want(t, http.StatusOK, "Your account is locked")
 	h.browser().get(old).want(t, http.StatusGone)
 	thief.get(auth+"/").want(t, http.StatusOK, `name="password"`)
 	thief.signIn("", "alice", "what the thief chose").want(t, http.StatusUnauthorized)
@@ -77,7 +77,7 @@ func TestItWasNotMeAfterAFactorWasAdded(t *testing.T) {
 	b := h.browser()
 	page := b.get(h.linkTo(pageNotMe))
 	page.want(t, http.StatusOK, "A second factor was added to your account.", "That factor will be removed.")
-	b.send(page, pageNotMe).want(t, http.StatusOK, "Your account is locked")
+	b.follow(b.send(page, pageNotMe)).want(t, http.StatusOK, "Your account is locked")
 	if left, err := h.server.Factors.Devices.List(t.Context(), "bob"); err != nil || len(left) != 0 {
 		t.Errorf("devices left: %v, %v", left, err)
 	}
@@ -110,7 +110,7 @@ func TestNotMeWithoutAnAddress(t *testing.T) {
 	link := h.linkTo(pageNotMe)
 	must(t, h.users.SetEmails(t.Context(), "alice", nil))
 	b := h.browser()
-	b.send(b.get(link), pageNotMe).want(t, http.StatusOK, "Your account is locked", "they can give you a new password")
+	b.follow(b.send(b.get(link), pageNotMe)).want(t, http.StatusOK, "Your account is locked", "they can give you a new password")
 	h.browser().signIn("", "alice", "wonderland").want(t, http.StatusUnauthorized)
 	thief.get(auth+"/").want(t, http.StatusOK, `name="password"`)
 	if e, err := h.db.ListEvents(t.Context(), journal.Filter{User: "alice"}); err != nil || len(e) != 4 || e[0].At.After(time.Now().Add(time.Minute)) {
@@ -129,7 +129,7 @@ func TestNotMeWhereNothingIsMailedAnyMore(t *testing.T) {
 	if strings.Contains(page.Body, "password stops working") {
 		t.Error("the page promises what is not done")
 	}
-	b.send(page, pageNotMe).want(t, http.StatusOK, "Everybody is signed out", "Tell whoever runs this site, and change your password.")
+	b.follow(b.send(page, pageNotMe)).want(t, http.StatusOK, "Everybody is signed out", "Tell whoever runs this site, and change your password.")
 	thief.get(auth+"/").want(t, http.StatusOK, `name="password"`)
 	h.browser().signIn("", "alice", "wonderland").want(t, http.StatusSeeOther)
 }

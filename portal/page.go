@@ -94,7 +94,7 @@ func (p page) Asset(name string) string { return p.site.assets.path(name) }
 func (p page) Brand() *brand { return p.site.brand }
 
 // CSRF is the token of every form on the page.
-func (p page) CSRF() string { return p.site.csrfToken(p.visit.browser, p.visit.user()) }
+func (p page) CSRF() string { return p.visit.pageToken(p.site.Server) }
 
 // Target is where the sign-in leads.
 func (p page) Target() target { return p.visit.target }
@@ -107,8 +107,7 @@ func (p page) To(path string) string { return p.visit.goal(path) }
 
 // Way is the page that asks for another proof.
 func (p page) Way(f policy.Factor) string {
-	to := p.visit.goal("/prove")
-	return to + map[bool]string{true: "&", false: "?"}[strings.Contains(to, "?")] + "way=" + f.String()
+	return with(p.visit.goal("/prove"), "way="+f.String())
 }
 
 // WayName is what a proof is called on a link.

@@ -58,7 +58,8 @@ func (s *site) takePasskey(v *visit) error {
 	if err := s.banned(v, user.Name); err != nil {
 		return s.refusePasskey(v, b, err)
 	}
-	if err := s.begin(v, user, policy.WebAuthn, proof.Level, b.Remember); err != nil {
+	who := proved{User: user, Version: s.version(user.Name), Factor: policy.WebAuthn, Level: proof.Level}
+	if err := s.begin(v, who, b.Remember); err != nil {
 		return err
 	}
 	return s.onward(v)

@@ -34,13 +34,7 @@ func (s *site) passwordForm(v *visit, code int, b newPasswordBody) error {
 // takePassword is POST /settings/password: the old password and the new one. Everybody
 // else who is signed in as the user is signed out.
 func (s *site) takePassword(v *visit) error {
-	switch {
-	case v.session == nil:
-		return v.leave("/")
-	case !v.checkToken(s.Server, v.user()):
-		return errExpired
-	}
-	if ok, err := s.gate(v, pagePassword); !ok {
+	if ok, err := s.change(v, pagePassword); !ok {
 		return err
 	}
 	if err := s.settable(v.user()); err != nil {
@@ -75,7 +69,7 @@ func (s *site) takePassword(v *visit) error {
 	if err != nil {
 		return s.refusePassword(v, b, err)
 	}
-	return s.notice(v, notice{Title: "password.done_title", Text: "password.done_text", Link: pageSettings, LinkText: "password.done_link"})
+	return v.leaveOutcome(didChangePassword)
 }
 
 // refusePassword shows the form again after a wrong old password.

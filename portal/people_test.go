@@ -149,7 +149,7 @@ func TestPagesWhileAway(t *testing.T) {
 	b.get(auth+pagePassword).want(t, http.StatusServiceUnavailable, sentence)
 	b.send(page, pagePassword, "password", "builder", "new", newPassword).want(t, http.StatusServiceUnavailable, sentence)
 	r.away.Store(false)
-	b.send(page, pagePassword, "password", "builder", "new", newPassword).want(t, http.StatusOK, "Your password is changed")
+	b.follow(b.send(page, pagePassword, "password", "builder", "new", newPassword)).want(t, http.StatusOK, "Your password is changed")
 }
 
 // TestReadOnlyDirectory: nobody is led to a page that cannot set his password.
@@ -199,8 +199,8 @@ func TestDirectorysOwnRules(t *testing.T) {
 	again.want(t, http.StatusUnprocessableEntity, sentence)
 	r.strict.Store(false)
 	other.send(form, pageResetNew, "new", newPassword).want(t, http.StatusGone) // the link itself is spent
-	other.send(again, pageResetNew, "new", newPassword).want(t, http.StatusOK, "Your new password is set")
-	b.send(page, pagePassword, "password", "builder", "new", newPassword).want(t, http.StatusOK, "Your password is changed")
+	other.follow(other.send(again, pageResetNew, "new", newPassword)).want(t, http.StatusOK, "Your new password is set")
+	b.follow(b.send(page, pagePassword, "password", "builder", "new", newPassword)).want(t, http.StatusOK, "Your password is changed")
 }
 
 // TestANameIsNotAnAddress: the session of a user who is gone is not that of somebody who

@@ -94,7 +94,7 @@ func (s *site) proveForm(v *visit, code int, list []policy.Factor, b proveBody) 
 		b.Ceremony = &ceremony{Options: string(c.Options), Ticket: c.Ticket}
 	case policy.Mail:
 		// Whoever got something wrong about a code has one to type.
-		if s.codeSent(v) || b.Say != "" && b.Say != "prove.no_mail" {
+		if s.codeSent(v) || b.Say != "" && b.Say != "prove.no_mail" && b.Say != "prove.gone" {
 			b.To = masked(v.session.Email)
 		}
 	}
@@ -131,6 +131,10 @@ func (s *site) takeProve(v *visit) error {
 	}
 	if err := s.banned(v, v.session.User); err != nil {
 		return err
+	}
+	if asked := v.field("way"); asked != "" && asked != way.String() {
+		// What was typed is no guess at another factor.
+		return s.proveForm(v, http.StatusUnauthorized, list, proveBody{Way: way, Say: "prove.gone"})
 	}
 	if way == policy.Mail && v.field("send") != "" {
 		return s.sendCode(v, list)

@@ -178,6 +178,22 @@ func TestThreat37SecondFactorGuessing(t *testing.T) {
 
 // TestThreat37PasswordGuessingInside: the page that asks for the password again counts
 // like the sign-in.
+// TestACodeForAFactorThatIsGone is no guess at another one.
+func TestACodeForAFactorThatIsGone(t *testing.T) {
+	h, _, app, codes := enrolled(t)
+	b := h.browser()
+	b.signIn("?rd="+url.QueryEscape(bank), "bob", "builder")
+	to := proveQuery(bank)
+	page := b.get(auth + to + "&way=recovery")
+	for range 9 {
+		b.send(page, "/prove", "way", "webauthn", "code", "123456").want(t, http.StatusUnauthorized, "That way is not available any more.")
+	}
+	if app.secret == "" {
+		t.Error("no app")
+	}
+	b.send(page, "/prove", "code", codes[0]).wantRedirect(t, bank)
+}
+
 func TestThreat37PasswordGuessingInside(t *testing.T) {
 	h, clock := openTimedHouse(t)
 	b := h.browser()

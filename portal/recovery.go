@@ -2,6 +2,7 @@ package portal
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
 	"postern/agent/policy"
@@ -62,6 +63,11 @@ func (s *site) takeRecovery(v *visit) error {
 	}
 	if h, err := s.having(v); err != nil || !h.Any {
 		return s.toFactors(v, err)
+	}
+	if err := s.once(v); errors.Is(err, errTwice) {
+		return v.leaveDone(v.goal(pageFactors), "settings.again")
+	} else if err != nil {
+		return err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()

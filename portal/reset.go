@@ -92,7 +92,7 @@ func (s *site) takeResetAsk(v *visit) error {
 	after := *v
 	after.c = nil // the request is over by then
 	s.later(v.id, func() { s.sendReset(&after, name) })
-	return s.notice(v, notice{Title: "reset.sent_title", Text: "reset.sent_text", More: "reset.sent_more", Link: v.goal("/"), LinkText: "reset.back"})
+	return v.leaveOutcome(didAskReset)
 }
 
 // sendReset writes the link to a user, when there is one who can have it.
@@ -201,7 +201,7 @@ func (s *site) takeResetNew(v *visit) error {
 	if err := errors.Join(s.revokeAsked(v, name), s.signOutAll(v, name, "")); err != nil {
 		return err
 	}
-	return s.notice(v, notice{Title: "resetnew.done_title", Text: "resetnew.done_text", Link: "/", LinkText: "signin.submit"})
+	return v.leaveOutcome(didSetPassword)
 }
 
 // signOutAll ends the sessions of a user on all domains, but for one.
@@ -220,23 +220,6 @@ func (s *site) signOutAll(v *visit, user, except string) error {
 		}
 	}
 	return nil
-}
-
-// notice is a page that says something and leads on.
-type notice struct {
-	Status   int // 0: 200
-	Title    sentence
-	Text     sentence
-	More     sentence // may be empty
-	Link     string
-	LinkText sentence
-}
-
-func (s *site) notice(v *visit, n notice) error {
-	if n.Status == 0 {
-		n.Status = http.StatusOK
-	}
-	return s.render(v, page{Name: "notice", Status: n.Status, Title: n.Title, Failed: n.Status >= 400, Body: n})
 }
 
 // plainSlip says that s could be the token of a link.

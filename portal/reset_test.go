@@ -31,7 +31,11 @@ func (h *house) linkTo(page string) string {
 // ask asks for a reset link.
 func (b *browser) ask(name string) answer {
 	b.t.Helper()
-	return b.send(b.get(auth+pageReset), pageReset, "username", name)
+	got := b.send(b.get(auth+pageReset), pageReset, "username", name)
+	if got.StatusCode == http.StatusSeeOther {
+		return b.follow(got)
+	}
+	return got
 }
 
 // settled waits until what is done behind answers is done, and returns the letters.
@@ -74,7 +78,7 @@ func TestResetByALink(t *testing.T) {
 	other.get(link).want(t, http.StatusOK, "Set a new password") // opening it spends nothing
 	other.send(page, pageResetNew, "new", "alice").want(t, http.StatusUnprocessableEntity, "Too short", "problem rules strength")
 	other.send(page, pageResetNew, "new", "Alice Liddell alice@example.com").want(t, http.StatusUnprocessableEntity, "Too easy: it is made of your name")
-	done := other.send(page, pageResetNew, "new", newPassword)
+	done := other.follow(other.send(page, pageResetNew, "new", newPassword))
 	done.want(t, http.StatusOK, "Your new password is set")
 	if other.session("auth.example.com") != "" {
 		t.Error("the link signs in by itself")
@@ -180,7 +184,7 @@ func TestThreat45ResetLinks(t *testing.T) {
 	page.want(t, http.StatusOK)
 	first, again := h.browser(), h.browser()
 	mine, theirs := first.get(link), again.get(link)
-	first.send(mine, pageResetNew, "new", newPassword, "username", "bob").want(t, http.StatusOK)
+	first.follow(first.send(mine, pageResetNew, "new", newPassword, "username", "bob")).want(t, http.StatusOK)
 	again.send(theirs, pageResetNew, "new", "another one that is good").want(t, http.StatusGone)
 	h.browser().signIn("", "bob", "builder").want(t, http.StatusSeeOther)
 	h.browser().signIn("", "alice", newPassword).want(t, http.StatusSeeOther)
@@ -217,7 +221,7 @@ func TestOneResetOfManyAtOnce(t *testing.T) {
 	all.Wait()
 	won := 0
 	for _, code := range codes {
-		if code == http.StatusOK {
+		if code == http.StatusSeeOther {
 			won++
 		}
 	}
@@ -264,7 +268,7 @@ func TestSecondFactorAfterAReset(t *testing.T) {
 	b.ask("bob").want(t, http.StatusOK)
 	h.settled(1)
 	page := b.get(h.linkTo(pageResetNew))
-	b.send(page, pageResetNew, "new", newPassword).want(t, http.StatusOK)
+	b.follow(b.send(page, pageResetNew, "new", newPassword)).want(t, http.StatusOK)
 	to := "/?rd=" + url.QueryEscape(bank) + "&rm=GET"
 	if got := b.signIn(to[1:], "bob", newPassword); got.Header.Get("Location") == bank {
 		t.Errorf("a reset alone opens what asks for two factors: %v", got.Header)
@@ -281,7 +285,7 @@ func TestAResetForgivesItsUserHisGuesses(t *testing.T) {
 	b.ask("alice").want(t, http.StatusOK)
 	h.settled(1)
 	page := b.get(h.linkTo(pageResetNew))
-	b.send(page, pageResetNew, "new", newPassword).want(t, http.StatusOK)
+	b.follow(b.send(page, pageResetNew, "new", newPassword)).want(t, http.StatusOK)
 	b.signIn("", "alice", newPassword).want(t, http.StatusSeeOther)
 }
 

@@ -72,7 +72,7 @@ const (
 )
 
 // doneSentences are all that cookieDone can say.
-var doneSentences = [...]sentence{"factors.removed", "factors.renamed", "factors.added", "sessions.ended", "sessions.ended_others", "tokens.revoked", "tokens.revoked_all"}
+var doneSentences = [...]sentence{"factors.removed", "factors.renamed", "factors.added", "sessions.ended", "sessions.ended_others", "tokens.revoked", "tokens.revoked_all", "settings.again"}
 
 // leaveDone goes to a page that says once what has been done.
 func (v *visit) leaveDone(to string, what sentence) error {
@@ -124,7 +124,8 @@ func (s *site) showSettings(v *visit) error {
 // has been given.
 func (s *site) change(v *visit, page string) (ok bool, err error) {
 	if v.session == nil {
-		return false, v.leave("/")
+		v.page = page // where the form stands, after a sign-in
+		return false, v.leave(v.goal("/"))
 	}
 	if !v.checkToken(s.Server, v.user()) {
 		return false, errExpired

@@ -126,39 +126,48 @@ func (s *site) takeSignIn(v *visit) error {
 	if b.Missing != "" {
 		return s.signInForm(v, http.StatusUnauthorized, b)
 	}
-	user, err := s.prove(v, b.Username, password)
+	who, err := s.prove(v, b.Username, password)
 	if err != nil {
 		return s.refuse(v, b, err)
 	}
-	if err := s.begin(v, user, policy.Password, policy.LevelOne, b.Remember); err != nil {
+	if err := s.begin(v, who, b.Remember); err != nil {
 		return err
 	}
 	return s.onward(v)
 }
 
+// proved is who somebody is, by a first factor.
+type proved struct {
+	users.User
+	Version string // of the password, when the proof was given
+	Factor  policy.Factor
+	Level   policy.Level
+}
+
 // prove checks a password, within the bounds of the limiter.
-func (s *site) prove(v *visit, name, password string) (users.User, error) {
+func (s *site) prove(v *visit, name, password string) (proved, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), guessTimeout)
 	defer cancel()
 	if err := s.banned(v, ""); err != nil {
-		return users.User{}, err
+		return proved{}, err
 	}
 	as, err := s.counts(ctx, name)
 	if err != nil {
-		return users.User{}, err
+		return proved{}, err
 	}
 	try, err := s.attempt(ctx, s.counted(v, regulation.Password, as)...)
 	if err != nil {
-		return users.User{}, err
+		return proved{}, err
 	}
 	defer func() { try.Fail(s.now()) }() // a panic; else it is settled by then
-	user := users.User{}
+	who := proved{Factor: policy.Password, Level: policy.LevelOne}
 	err = users.ErrBadCredentials
 	if len(password) <= maxPassword {
-		user, err = s.Users.Authenticate(ctx, name, password)
+		who.User, err = s.Users.Authenticate(ctx, name, password)
 	}
 	if err == nil {
-		err = s.banned(v, user.Name)
+		who.Version = s.version(who.Name)
+		err = s.banned(v, who.Name)
 	}
 	switch {
 	case err == nil:
@@ -168,7 +177,7 @@ func (s *site) prove(v *visit, name, password string) (users.User, error) {
 	default:
 		try.Release()
 	}
-	return user, err
+	return who, err
 }
 
 // refuse shows the form again. One sentence serves every cause that has to do with who
@@ -206,12 +215,12 @@ func (s *site) refuse(v *visit, b signInBody, err error) error {
 
 // begin makes the session of a user who proved a first factor, and sets its cookie. A
 // session that the browser had is ended in the same stroke.
-func (s *site) begin(v *visit, u users.User, f policy.Factor, level policy.Level, remember bool) error {
-	now, version := s.now(), s.version(u.Name)
+func (s *site) begin(v *visit, u proved, remember bool) error {
+	now := s.now()
 	remember = remember && s.Cookie.RememberMe > 0
 	fresh := session.Session{
 		Domain: v.host.Name, User: u.Name, Name: u.DisplayName, Groups: u.Groups,
-		Level: level, Remember: remember, Browser: v.agent,
+		Level: u.Level, Remember: remember, Browser: v.agent,
 	}
 	if len(u.Emails) > 0 {
 		fresh.Email = u.Emails[0]
@@ -219,14 +228,14 @@ func (s *site) begin(v *visit, u users.User, f policy.Factor, level policy.Level
 	if v.addr.IsValid() {
 		fresh.Addr = v.addr.String()
 	}
-	fresh.Proofs[f] = now.Unix()
+	fresh.Proofs[u.Factor] = now.Unix()
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
 	token, created, err := s.Sessions.Create(ctx, fresh, v.token)
 	if err != nil {
 		return errors.Join(errNoSessions, err)
 	}
-	if s.version(u.Name) != version { // set anew meanwhile, when this session was not there to be ended
+	if s.version(u.Name) != u.Version { // set anew meanwhile, when this session was not there to be ended
 		_, err := s.Sessions.Revoke(ctx, session.Filter{ID: created.ID})
 		return errors.Join(errEnded, err)
 	}
@@ -239,8 +248,8 @@ func (s *site) begin(v *visit, u users.User, f policy.Factor, level policy.Level
 	}
 	v.setSession(s.Cookie.Cookie, token, life)
 	v.token, v.session, v.had = token, &created, nil
-	s.welcome(v, f)
-	s.log().Info("signed in", "rid", v.id, "addr", v.addr.String(), "user", u.Name, "session", created.ID, "domain", v.host.Name, "factor", f.String())
+	s.welcome(v, u.Factor)
+	s.log().Info("signed in", "rid", v.id, "addr", v.addr.String(), "user", u.Name, "session", created.ID, "domain", v.host.Name, "factor", u.Factor.String())
 	return nil
 }
 

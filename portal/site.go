@@ -92,6 +92,9 @@ func (s *site) app() *fiber.App {
 	app.Get("/", s.page(s.showSignIn))
 	app.Post("/", s.form(s.takeSignIn))
 	app.Post("/passkey", s.form(s.takePasskey))
+	for _, only := range []string{"/passkey", "/language", "/reset-cookies"} {
+		app.Get(only, s.back("/"))
+	}
 	app.Get("/prove", s.page(s.showProve))
 	app.Post("/prove", s.form(s.takeProve))
 	s.ownPages(app)
@@ -103,6 +106,7 @@ func (s *site) app() *fiber.App {
 	app.Post(pageResetNew, s.form(s.takeResetNew))
 	app.Get(pageNotMe, s.page(s.showNotMe))
 	app.Post(pageNotMe, s.form(s.takeNotMe))
+	app.Get(pageDone, s.page(s.showDone))
 	app.Get("/signout", s.page(s.showSignOut))
 	app.Post("/signout", s.form(s.takeSignOut))
 	app.Get("/signed-out", s.page(s.showSignedOut))
@@ -137,4 +141,17 @@ func (s *site) ownPages(app *fiber.App) {
 		app.Get(newTokenPage(kind), s.page(s.showNewToken(kind)))
 		app.Post(newTokenPage(kind), s.form(s.takeNewToken(kind)))
 	}
+	for page, forms := range map[string][]string{
+		pageFactors: {"/rename", "/remove"}, pageSessions: {"/end", "/end-others"}, pageTokens: {"/revoke", "/revoke-all"},
+	} {
+		for _, form := range forms {
+			app.Get(page+form, s.back(page))
+		}
+	}
+}
+
+// back leads from the address of a form, which the browser shows when the form was
+// refused, to the page that it stands on.
+func (s *site) back(page string) fiber.Handler {
+	return s.page(func(v *visit) error { return v.leave(v.goal(page)) })
 }

@@ -33,12 +33,12 @@ func TestTokensAndAChangeOfPassword(t *testing.T) {
 	if len(h.tokensOf("bob")) != 2 {
 		t.Error("a wrong password revokes tokens")
 	}
-	b.send(page, pagePassword, "password", "builder", "new", newPassword).want(t, http.StatusOK)
+	b.follow(b.send(page, pagePassword, "password", "builder", "new", newPassword)).want(t, http.StatusOK)
 	if len(h.tokensOf("bob")) != 2 {
 		t.Error("tokens end unasked")
 	}
 	page = b.get(auth + pagePassword)
-	b.send(page, pagePassword, "password", newPassword, "new", newPassword+" again", "tokens", "yes").want(t, http.StatusOK)
+	b.follow(b.send(page, pagePassword, "password", newPassword, "new", newPassword+" again", "tokens", "yes")).want(t, http.StatusOK)
 	if len(h.tokensOf("bob")) != 0 || len(h.tokensOf("alice")) != 1 {
 		t.Errorf("bob has %d, alice %d", len(h.tokensOf("bob")), len(h.tokensOf("alice")))
 	}
@@ -57,7 +57,7 @@ func TestTokensAndAForgottenPassword(t *testing.T) {
 	h.settled(1)
 	page := b.get(h.linkTo(pageResetNew))
 	page.want(t, http.StatusOK, "Shut my programs out too (1)")
-	b.send(page, pageResetNew, "new", newPassword, "tokens", "yes").want(t, http.StatusOK)
+	b.follow(b.send(page, pageResetNew, "new", newPassword, "tokens", "yes")).want(t, http.StatusOK)
 	if len(h.tokensOf("alice")) != 0 {
 		t.Error("the token lives on")
 	}
@@ -77,7 +77,7 @@ func TestItWasNotMeEndsTokens(t *testing.T) {
 	if len(h.tokensOf("alice")) != 1 {
 		t.Error("opening the link does something")
 	}
-	b.send(page, pageNotMe).want(t, http.StatusOK, "Your account is locked")
+	b.follow(b.send(page, pageNotMe)).want(t, http.StatusOK, "Your account is locked")
 	if len(h.tokensOf("alice")) != 0 || len(h.tokensOf("bob")) != 1 {
 		t.Errorf("alice has %d, bob %d", len(h.tokensOf("alice")), len(h.tokensOf("bob")))
 	}

@@ -91,7 +91,9 @@ func TestE2EDirectory(t *testing.T) {
 			page := haproxytest.Do(t, c, "GET", "https://auth.example.com/settings/password", http.Header{"Accept": {"text/html"}}, "")
 			expect(t, "the page", page, 200)
 			done := w.post(t, c, page, "/settings/password", url.Values{"password": {password}, "new": {another}})
-			expect(t, "the change", done, 200)
+			expect(t, "the change", done, 303)
+			done = haproxytest.Do(t, c, "GET", "https://auth.example.com"+done.Header.Get("Location"), http.Header{"Accept": {"text/html"}, "Accept-Language": {"en"}}, "")
+			expect(t, "what it did", done, 200)
 			if !strings.Contains(done.Body, "Your password is changed") {
 				t.Errorf("the page says\n%s", done.Body)
 			}
