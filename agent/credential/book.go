@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -114,8 +115,8 @@ func (b *Book) List(ctx context.Context, owner string) ([]Record, error) {
 	return records, nil
 }
 
-// Revoke ends one of an owner's credentials: the next request with it is refused.
-// Errors: ErrNotFound, the Keeper's.
+// Revoke ends one of an owner's credentials: the next request with it is refused. Errors:
+// ErrNotFound; the Keeper's, which may still have it: then this book refuses it until Load.
 func (b *Book) Revoke(ctx context.Context, owner, id string) error {
 	if id == "" {
 		return ErrNotFound
@@ -140,12 +141,15 @@ func (b *Book) remove(ctx context.Context, owner, id string) ([]Record, error) {
 	b.changing.Lock()
 	defer b.changing.Unlock()
 	gone, err := b.Keeper.DeleteCredentials(ctx, owner, id)
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	if err != nil {
+		maps.DeleteFunc(b.entries, func(_ [32]byte, e *Entry) bool {
+			return e.Owner == owner && (id == "" || e.ID == id)
+		})
 		return nil, err
 	}
 	records := make([]Record, len(gone))
-	b.mu.Lock()
-	defer b.mu.Unlock()
 	for i, s := range gone {
 		delete(b.entries, s.Hash)
 		records[i] = s.Record

@@ -177,11 +177,6 @@ func TestThreat26RevokedAtOnce(t *testing.T) {
 	if err := b.Revoke(t.Context(), "", r.ID); err == nil {
 		t.Error("revoked without an owner")
 	}
-	k.err = errDisk
-	if err := b.Revoke(t.Context(), "alice", r.ID); !errors.Is(err, errDisk) {
-		t.Errorf("a full disk: %v", err)
-	}
-	k.err = nil
 	if !good(first) || !good(second) || !good(bobs) {
 		t.Fatal("one is gone before it was revoked")
 	}
@@ -203,6 +198,32 @@ func TestThreat26RevokedAtOnce(t *testing.T) {
 	k.err = errDisk
 	if err := b.Load(t.Context()); !errors.Is(err, errDisk) || !good(bobs) {
 		t.Errorf("a book that cannot be read: %v", err)
+	}
+}
+
+// TestThreat26RevokedOnAFullDisk: what could not be taken from the keeper is refused all the
+// same, and can be revoked again.
+func TestThreat26RevokedOnAFullDisk(t *testing.T) {
+	b, k, _ := open(t)
+	first, r := create(t, b, Draft{})
+	second, _ := create(t, b, Draft{})
+	bobs, _ := create(t, b, Draft{Owner: "bob"})
+	good := func(secret string) bool { _, why := b.Find([]byte(secret), Token, anywhere(), start); return why == "" }
+	k.err = errDisk
+	for _, tt := range []struct{ owner, id string }{{"bob", r.ID}, {"alice", "unknown"}} {
+		if err := b.Revoke(t.Context(), tt.owner, tt.id); !errors.Is(err, errDisk) || !good(first) {
+			t.Errorf("revoking %q of %s: %v", tt.id, tt.owner, err)
+		}
+	}
+	if err := b.Revoke(t.Context(), "alice", r.ID); !errors.Is(err, errDisk) || good(first) || !good(second) {
+		t.Errorf("one of alice's: %v", err)
+	}
+	if _, err := b.RevokeAll(t.Context(), "alice"); !errors.Is(err, errDisk) || good(second) || !good(bobs) {
+		t.Errorf("all of alice's: %v", err)
+	}
+	k.err = nil
+	if gone, err := b.RevokeAll(t.Context(), "alice"); err != nil || len(gone) != 2 {
+		t.Errorf("again: %+v, %v", gone, err)
 	}
 }
 
