@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 
@@ -20,14 +21,22 @@ func constantCommand() *cli.Command {
 		Usage: "serve an agent that allows everything with constant variables: the limit for any agent",
 		Flags: []cli.Flag{&cli.StringFlag{Name: "listen", Usage: "path of its unix `SOCKET`", Required: true}},
 		Action: func(c *cli.Context) error {
-			os.Remove(c.String("listen"))
-			ln, err := net.Listen("unix", c.String("listen"))
+			ln, err := listenConstant(c.String("listen"))
 			if err != nil {
 				return err
 			}
 			return serveConstant(c.Context, ln)
 		},
 	}
+}
+
+// listenConstant listens in place of a socket that an earlier run left; of anything else
+// it keeps off.
+func listenConstant(path string) (net.Listener, error) {
+	if info, err := os.Lstat(path); err == nil && info.Mode().Type() == fs.ModeSocket {
+		os.Remove(path)
+	}
+	return net.Listen("unix", path)
 }
 
 // serveConstant answers until ctx ends. It does the least that HAProxy's rules accept:

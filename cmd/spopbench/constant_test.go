@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -30,6 +31,32 @@ func serveTest(t *testing.T) string {
 		}
 	})
 	return socket
+}
+
+// TestConstantAgentRemovesSocketsOnly: a path that was mistyped costs nobody his file.
+func TestConstantAgentRemovesSocketsOnly(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a")
+	left, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	left.SetUnlinkOnClose(false)
+	left.Close()
+	ln, err := listenConstant(path)
+	if err != nil {
+		t.Fatalf("on a socket that was left: %v", err)
+	}
+	ln.Close()
+	if err := os.WriteFile(path, []byte("dear"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if ln, err := listenConstant(path); err == nil {
+		ln.Close()
+		t.Error("it listens in place of a file")
+	}
+	if b, _ := os.ReadFile(path); string(b) != "dear" {
+		t.Errorf("the file holds %q", b)
+	}
 }
 
 func TestLoadDrivesTheConstantAgent(t *testing.T) {
