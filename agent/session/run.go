@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -15,6 +16,10 @@ const (
 	stepEvery  = time.Second
 	stepShards = 4 // of 256: once around takes just over a minute
 	batch      = 1000
+	// shardTouches is how many last uses a look at a shard writes, those first that have
+	// waited longest: a batch a second, not more, however many sessions there are. When a
+	// million are in use, writing is behind by a quarter of an hour.
+	shardTouches = batch / stepShards
 	// writeTimeout bounds a write that goes on when whoever asked for it has left.
 	writeTimeout = 10 * time.Second
 
@@ -23,8 +28,9 @@ const (
 )
 
 // Run writes last uses in batches and sweeps what has expired, until ctx ends; then it
-// writes what is left and returns. A last use is written late (Config.lag), for writing
-// costs more than hundred decisions. The error is that of the last write.
+// writes what is left and returns. A last use is written late (Config.lag), and a bounded
+// number at a time, for writing one costs as much as ten decisions. The error is that of
+// the last write.
 func (t *Table) Run(ctx context.Context) error {
 	r := &runner{table: t, m: t.memory()}
 	ticker := time.NewTicker(stepEvery)
@@ -97,6 +103,7 @@ func (r *runner) finish(ctx context.Context) error {
 // sweep ends what is over, gathers the uses that are not written, and lets go of what
 // was long not used.
 func (r *runner) sweep(s *shard, at int64) {
+	before := len(r.touches)
 	s.all(func(e *Entry) {
 		last := e.last.Load()
 		if last > at { // the clock was ahead
@@ -115,6 +122,11 @@ func (r *runner) sweep(s *shard, at int64) {
 			r.m.evict(e, last)
 		}
 	})
+	if due := r.touches[before:]; !r.all && len(due) > shardTouches {
+		slices.SortFunc(due, func(a, b touch) int { return cmp.Compare(a.entry.written.Load(), b.entry.written.Load()) })
+		clear(due[shardTouches:])
+		r.touches = r.touches[:before+shardTouches]
+	}
 }
 
 // writeTouches writes full batches, and at the end of a round what is left. It forgets a
