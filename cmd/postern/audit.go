@@ -275,9 +275,11 @@ func (t terminal) auditVerify(c *cli.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	if last := reports["file"].Last; last > r.Last {
-		r.Faults = append(r.Faults, fmt.Sprintf("events %d to %d are missing: the file has them", r.Last+1, last))
+	cut, err := cutBehind(c.Context, cfg, reports["file"], r)
+	if err != nil {
+		return err
 	}
+	r.Faults = append(r.Faults, cut...)
 	reports["store"] = r
 	faults := 0
 	for _, name := range names {
@@ -290,6 +292,29 @@ func (t terminal) auditVerify(c *cli.Context, path string) error {
 		return silent(1)
 	}
 	return nil
+}
+
+// cutBehind says whether the store has the last event of a file, and as it is there. That
+// the newest were cut, and others added since, its chain alone does not tell.
+func cutBehind(ctx context.Context, cfg *config.Config, file, stored journal.Report) (faults []string, err error) {
+	switch {
+	case file.Last == 0, file.Last < stored.First: // there is no file, or it was pruned since
+		return nil, nil
+	case file.Last > stored.Last:
+		return []string{fmt.Sprintf("events %d to %d are missing: the file has them", stored.Last+1, file.Last)}, nil
+	}
+	f := journal.Filter{After: file.Last - 1, Oldest: true, Limit: 1}
+	var list []journal.Record
+	err = daemon{cfg.Control}.call(ctx, "/journal/list", auditQuestion{Filter: f}, &list)
+	if errors.Is(err, errNoDaemon) {
+		list, err = storedAudit(ctx, cfg, f)
+	}
+	for _, r := range list {
+		if r.Seq == file.Last && fmt.Sprintf("%x", r.Sum) != file.Sum {
+			faults = append(faults, fmt.Sprintf("event %d is another one than in the file: the newest were cut, and others written", r.Seq))
+		}
+	}
+	return faults, err
 }
 
 func (t terminal) auditReport(names []string, reports map[string]journal.Report) {

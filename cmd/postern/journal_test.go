@@ -1,6 +1,7 @@
 package main
 
 import (
+	"database/sql"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -233,6 +234,27 @@ func TestCutsAreFound(t *testing.T) {
 	code, stdout, _ := typed("", "postern", "audit", "--verify", "-o", "json", "--config", filepath.Join(s.dir, "postern.yml"))
 	if code != 0 || !strings.HasPrefix(stdout, `{"store":{"first":1,"last":4,"sum":"`) || !strings.Contains(stdout, `"faults":[]`) {
 		t.Errorf("exit %d: %s", code, stdout)
+	}
+	// The newest events are cut, and Postern goes on behind what is left: as many as before,
+	// in a chain that holds.
+	write(t, s.dir, "old.jsonl", whole)
+	db, err := sql.Open("sqlite", filepath.Join(s.dir, "postern.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, statement := range []string{`DROP TRIGGER events_kept`, `DELETE FROM events WHERE id >= 3`} {
+		if _, err := db.Exec(statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s.start(t)
+	s.stop(t)
+	code, stdout, _ = typed("", "postern", "audit", "--verify", filepath.Join(s.dir, "old.jsonl"), "--config", filepath.Join(s.dir, "postern.yml"))
+	if code != 1 || !strings.Contains(stdout, "store: event 4 is another one than in the file") {
+		t.Errorf("others in place of the newest: exit %d: %s", code, stdout)
 	}
 	if code, _, stderr := typed("", "postern", "audit", "--verify", "none.jsonl", "--config", filepath.Join(s.dir, "postern.yml")); code != 1 || !strings.Contains(stderr, "none.jsonl") {
 		t.Errorf("exit %d: %s", code, stderr)
