@@ -62,6 +62,7 @@ func TestCompileFaults(t *testing.T) {
 		{"a subject without a kind", `subject: alice, policy: deny`, []string{".subject[0]"}},
 		{"a subject of an unknown kind", `subject: ['user:a', ['group:b', 'role:c']], policy: deny`, []string{".subject[1][1]"}},
 		{"a subject without a name", `subject: 'user:', policy: deny`, []string{".subject[0]"}},
+		{"a name that nobody has", `subject: 'group:a,b', policy: deny`, []string{".subject[0]"}},
 		{"an OpenID client", `subject: 'oauth2:client:x', policy: deny`, []string{".subject[0]"}},
 		{"no subject", `subject: [], policy: deny`, []string{".subject"}},
 		{"an empty inner list of subjects", `subject: [[]], policy: deny`, []string{".subject[0]"}},

@@ -170,10 +170,14 @@ func (c *compiler) subjects(in Subjects, out *rule) {
 		}
 		for j, s := range all {
 			kind, name, ok := strings.Cut(s, ":")
-			if !ok || name == "" || kind != "user" && kind != "group" {
+			comma := strings.Contains(name, ",")
+			if !ok || name == "" || comma || kind != "user" && kind != "group" {
 				hint := "write user:NAME or group:NAME"
-				if kind == "oauth2" {
+				switch {
+				case kind == "oauth2":
 					hint = "OpenID clients do not pass through access_control; " + hint
+				case comma:
+					hint = "nobody has a name or a group with a comma, which ends one in headers; write several in a list"
 				}
 				key := entry("subject", i)
 				if len(all) > 1 {
