@@ -47,7 +47,7 @@ func (w *world) guesses(t testing.TB, user string, n int) (answers map[int]int) 
 // TestThreat36GuessesThroughHAProxy: of many guesses at once five look at the password,
 // and neither a kill of the daemon nor another door forgets them; an operator does.
 func TestThreat36GuessesThroughHAProxy(t *testing.T) {
-	eachWorld(t, worldOptions{config: machineRules, one: true}, func(t *testing.T, w *world) {
+	eachWorld(t, worldOptions{config: longWaits, one: true}, func(t *testing.T, w *world) {
 		signed := w.session(t, "alice")
 		if got := w.guesses(t, "alice", 24); got[http.StatusUnauthorized] != 5 || got[http.StatusTooManyRequests] != 19 {
 			t.Errorf("answers %v, want five 401 and nineteen 429", got)
