@@ -1,12 +1,16 @@
 package store
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
+	"postern/agent/regulation"
+	"postern/portal/factor"
 	"postern/store/storetest"
 )
 
@@ -41,8 +45,28 @@ func TestMigrationsAreNumbered(t *testing.T) {
 	}
 }
 
+// holdings put something into the store when it has come to a schema. Events have a test of
+// their own: their table is another one now.
+var holdings = map[int]func(context.Context, *Store) error{
+	1: func(ctx context.Context, s *Store) error { return s.SaveSession(ctx, storetest.Session(1), nil) },
+	2: func(ctx context.Context, s *Store) error {
+		d := factor.Device{ID: "1", Kind: factor.KindTOTP, User: "alice", Created: time.Now()}
+		return errors.Join(
+			s.AddFactor(ctx, factor.Record{Device: d, Sealed: []byte("sealed")}, 9),
+			s.ReplaceRecovery(ctx, "alice", [][32]byte{{1}}, time.Now()),
+			s.Spend(ctx, [32]byte{1}, time.Now().Add(time.Hour), time.Now()),
+		)
+	},
+	3: func(context.Context, *Store) error { return nil },
+	4: func(ctx context.Context, s *Store) error { return s.AddCredential(ctx, storetest.Credential(1), 9) },
+	5: func(context.Context, *Store) error { return nil },
+	6: func(ctx context.Context, s *Store) error {
+		return s.PutBan(ctx, regulation.Ban{ID: "1", User: "mallory", By: "os:root", Since: time.Now()})
+	},
+}
+
 // TestUpgradeKeepsWhatIsThere goes through every released schema, one version after the
-// other, with a session in the store since the first.
+// other, with what each of them can hold in the store since then.
 func TestUpgradeKeepsWhatIsThere(t *testing.T) {
 	all, err := migrations(migrationFiles)
 	if err != nil {
@@ -69,9 +93,13 @@ func TestUpgradeKeepsWhatIsThere(t *testing.T) {
 			if s.load, err = db.PrepareContext(t.Context(), loadSession); err != nil {
 				t.Fatal(err)
 			}
-			if err := s.SaveSession(t.Context(), storetest.Session(1), nil); err != nil {
-				t.Fatal(err)
-			}
+		}
+		put, ok := holdings[n+1]
+		if !ok {
+			t.Fatalf("schema %d: nothing says what it can hold", n+1)
+		}
+		if err := put(t.Context(), s); err != nil {
+			t.Fatalf("schema %d: %v", n+1, err)
 		}
 		if _, err := s.LoadSession(t.Context(), storetest.Session(1).Hash); err != nil {
 			t.Errorf("schema %d: the session is gone: %v", n+1, err)
@@ -80,8 +108,20 @@ func TestUpgradeKeepsWhatIsThere(t *testing.T) {
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := openAt(t, path).LoadSession(t.Context(), storetest.Session(1).Hash); err != nil {
+	s = openAt(t, path)
+	_, sessionErr := s.LoadSession(t.Context(), storetest.Session(1).Hash)
+	factors, factorErr := s.ListFactors(t.Context(), factor.Filter{User: "alice"})
+	codes, codeErr := s.CountRecovery(t.Context(), "alice")
+	tokens, tokenErr := s.ListCredentials(t.Context(), "")
+	bans, banErr := s.ListBans(t.Context(), time.Now())
+	if err := errors.Join(sessionErr, factorErr, codeErr, tokenErr, banErr); err != nil {
 		t.Errorf("opened in the ordinary way: %v", err)
+	}
+	if len(factors) != 1 || codes != 1 || len(tokens) != 1 || len(bans) != 1 {
+		t.Errorf("factors %+v, %d recovery codes, tokens %+v, bans %+v; want one of each", factors, codes, tokens, bans)
+	}
+	if err := s.Spend(t.Context(), [32]byte{1}, time.Now().Add(time.Hour), time.Now()); !errors.Is(err, factor.ErrSpent) {
+		t.Errorf("what was spent can be spent again: %v", err)
 	}
 }
 
