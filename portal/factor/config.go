@@ -35,7 +35,7 @@ type WebAuthnConfig struct {
 	Attachment       string        `yaml:"attachment"`        // "", platform or cross-platform
 	Discoverable     string        `yaml:"discoverable"`      // required, preferred or discouraged; only a discoverable one signs in alone
 	Attestation      string        `yaml:"attestation"`       // none, indirect, direct or enterprise
-	AAGUIDs          []string      `yaml:"aaguids"`           // models that may register; empty: all. Needs direct or enterprise attestation
+	AAGUIDs          []string      `yaml:"aaguids"`           // models that may register, as their certificates say, whoever issued those; empty: all. Needs direct or enterprise attestation
 	TwoFactors       bool          `yaml:"two_factors"`       // a passkey that verified its user counts as two factors
 	Timeout          time.Duration `yaml:"timeout"`           // of a ceremony, 30s to 10m
 }
