@@ -14,6 +14,7 @@ import (
 
 	"postern/agent/policy"
 	"postern/cmd/postern/config"
+	"postern/haproxy"
 	"postern/portal/users"
 )
 
@@ -146,6 +147,11 @@ func lookAround(ctx context.Context, cfg *config.Config, all *users.Backends) (r
 				what = "can be changed by others"
 			}
 			warn("%s: %s has mode %#o and %s; run: chmod 600 %s", f.key, f.path, info.Mode().Perm(), what, f.path)
+		}
+	}
+	if _, err := haproxy.Generate(haproxyConfig(cfg, "/etc/haproxy/spoe.conf"), haproxy.Oldest(), haproxy.Defaults); err != nil {
+		for _, e := range split(err) {
+			warn("postern haproxy cannot write HAProxy's files: %w", e)
 		}
 	}
 	if g := cfg.Agent.Group; strings.HasPrefix(cfg.Agent.Listen, "unix:") && g != "" {

@@ -141,6 +141,15 @@ func TestSecretsAreNotShown(t *testing.T) {
 	}
 }
 
+// TestSecretFilesAreBounded: a file without an end is refused, not read to it.
+func TestSecretFilesAreBounded(t *testing.T) {
+	const mail = "mail: {smtp: {address: 'submissions://mail.example.com', sender: a@example.com, username: a, password: {file: /dev/zero}}}\n"
+	_, err := Parse("postern.yml", []byte(eightLines+mail), env())
+	if err == nil || !strings.Contains(err.Error(), ":9:111: mail.smtp.password: /dev/zero holds more than 65536 bytes") {
+		t.Errorf("error %v", err)
+	}
+}
+
 func TestLoad(t *testing.T) {
 	dir := t.TempDir()
 	if _, err := Load(filepath.Join(dir, "none.yml"), env()); !errors.Is(err, os.ErrNotExist) {

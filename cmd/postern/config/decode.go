@@ -4,6 +4,7 @@ import (
 	"encoding"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -245,12 +246,29 @@ func (d *document) secretValue(n *yaml.Node, path string) *yaml.Node {
 	if !filepath.IsAbs(name) {
 		name = filepath.Join(filepath.Dir(d.file), name)
 	}
-	data, err := os.ReadFile(name)
+	data, err := readBounded(name)
 	if err != nil {
 		d.fault(n.Content[1], path, err.Error(), "")
 		return nil
 	}
 	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: strings.TrimRight(string(data), "\r\n"), Line: n.Line, Column: n.Column}
+}
+
+// maxSecretFile bounds the file of a secret, in bytes.
+const maxSecretFile = 64 << 10
+
+// readBounded reads the file of a secret, which may be a pipe.
+func readBounded(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxSecretFile+1))
+	if err == nil && len(data) > maxSecretFile {
+		err = fmt.Errorf("%s holds more than %d bytes", name, maxSecretFile)
+	}
+	return data, err
 }
 
 // readSecret reads the root secret, whose file may still have to be made.
