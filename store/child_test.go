@@ -62,7 +62,7 @@ func child(job, path string) error {
 		<-ctx.Done()
 		return s.Close()
 	}
-	full, n := writeAll(ctx, s)
+	n, full := writeAll(ctx, s)
 	if job == "write" || !errors.Is(full, ErrUnavailable) {
 		return fmt.Errorf("not a full disk: %w", full)
 	}
@@ -76,11 +76,11 @@ func child(job, path string) error {
 	return full
 }
 
-// writeAll saves sessions until it cannot, and returns why and how many it saved.
-func writeAll(ctx context.Context, s *Store) (error, int) {
+// writeAll saves sessions until it cannot, and returns how many it saved and why no more.
+func writeAll(ctx context.Context, s *Store) (int, error) {
 	for n := 0; ; n++ {
 		if err := s.SaveSession(ctx, storetest.Session(n), nil); err != nil {
-			return err, n
+			return n, err
 		}
 		fmt.Println(n)
 	}

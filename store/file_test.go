@@ -37,7 +37,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"another program's with our table's name", "sqlite:DIR/postern.db", lookalike, "is a database of another program", ErrSchema},
 		{"a newer schema", "sqlite:DIR/postern.db", newer, "has schema 9999, and this postern knows up to", ErrSchema},
 		{"a damaged database", "sqlite:DIR/postern.db", damaged, "", ErrUnavailable},
-		{"a link to nothing, which a second process would find under another name", "sqlite:DIR/postern.db", linkToNothing, "is a link to a file that does not exist", nil},
+		{"a link to nothing, which a second process would find under another name", "sqlite:DIR/postern.db", linkToNothing, "is a link to elsewhere.db, which is not there", nil},
 		{"a lock that is a link to somewhere else", "sqlite:DIR/postern.db", linkedLock, "store: lock: ", nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

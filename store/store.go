@@ -155,14 +155,15 @@ func resolve(path string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("store: %w", err)
 	}
-	if real, err := filepath.EvalSymlinks(path); err == nil {
+	real, err := filepath.EvalSymlinks(path)
+	if err == nil {
 		return real, nil
 	}
-	if target, err := os.Readlink(path); err == nil { // once it is there, it has another name
-		return "", fmt.Errorf("store: %s is a link to a file that does not exist; write sqlite:%s, or make an empty file there", path, target)
+	if target, notALink := os.Readlink(path); notALink == nil { // a file made there would have another name from then on
+		return "", fmt.Errorf("store: %s is a link to %s, which is not there; name that file itself, or make an empty one: %w", path, target, err)
 	}
 	dir := filepath.Dir(path)
-	real, err := filepath.EvalSymlinks(dir)
+	real, err = filepath.EvalSymlinks(dir)
 	if errors.Is(err, os.ErrNotExist) {
 		return "", fmt.Errorf("store: the directory %s does not exist; create it for the user that runs postern, mode 0700", dir)
 	}
