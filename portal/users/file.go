@@ -53,12 +53,17 @@ func (f *File) Load() error {
 }
 
 // Reload is Load for a running process: it says in the log what came of it.
-func (f *File) Reload() error {
+func (f *File) Reload() error { return f.reload("") }
+
+// reload is Reload. An error whose text is that of said is not logged.
+func (f *File) reload(said string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	before := f.users().epoch
 	if err := f.load(); err != nil {
-		f.refused(err)
+		if err.Error() != said {
+			f.refused(err)
+		}
 		return err
 	}
 	if d := f.users(); d.epoch != before {

@@ -2,6 +2,7 @@ package users
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"time"
@@ -18,7 +19,8 @@ const (
 )
 
 // Run reloads the file when it changes, until ctx ends; it returns nil then. A file that
-// cannot be used keeps the old users and is logged, once for each content.
+// cannot be used keeps the old users and is logged, once for each content; one that cannot
+// be read is tried again at every look.
 func (f *File) Run(ctx context.Context) error {
 	var events chan fsnotify.Event
 	var errs chan error
@@ -63,8 +65,8 @@ type sight struct {
 	file    *File
 	watcher *fsnotify.Watcher
 	names   map[string]bool // whose events matter
-	stat    os.FileInfo     // at the last look
-	missing string          // why there was nothing to see at the last look
+	stat    os.FileInfo     // of what was read last; nil when the last look could read nothing
+	unread  string          // why it could not
 }
 
 // aim watches the folder of the file, since editors replace files, and the folder that a
@@ -82,25 +84,23 @@ func (s *sight) aim() {
 		return
 	}
 	for _, d := range dirs {
-		if err := s.watcher.Add(d); err != nil && s.stat == nil {
+		if err := s.watcher.Add(d); err != nil && s.stat == nil && s.unread == "" {
 			s.file.log().Warn("watching the users file", "folder", d, "error", err.Error())
 		}
 	}
 }
 
-// look reloads the file when it is not the one of the last look.
+// look reloads the file when it is not the one of the last look. One that could not be read
+// is read again at the next look, though it may be the same by then.
 func (s *sight) look() {
 	now, err := os.Stat(s.file.Path)
 	if err == nil && s.stat != nil && os.SameFile(now, s.stat) && now.Size() == s.stat.Size() && now.ModTime().Equal(s.stat.ModTime()) {
 		return
 	}
-	why := ""
-	if err != nil {
-		why = err.Error()
-	}
-	if err != nil && why == s.missing {
+	err = s.file.reload(s.unread) // it says in the log what came of it
+	if faults := (*Faults)(nil); err == nil || errors.As(err, &faults) {
+		s.stat, s.unread = now, ""
 		return
 	}
-	s.stat, s.missing = now, why
-	_ = s.file.Reload() // it says in the log what came of it
+	s.stat, s.unread = nil, err.Error()
 }

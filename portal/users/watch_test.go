@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -121,6 +122,54 @@ func TestMissingFileIsSaidOnce(t *testing.T) {
 	if n := strings.Count(log.text(), "users file not read"); n != 2 {
 		t.Errorf("gone again: said %d times", n)
 	}
+}
+
+// TestUnreadChangeIsReadAtTheNextLook: a process without a free descriptor can see that
+// the file changed, and not read it. The change is not lost, and the fault is said once.
+func TestUnreadChangeIsReadAtTheNextLook(t *testing.T) {
+	f := open(t, people())
+	log := newNotes()
+	f.Log = log.log()
+	s := &sight{file: f}
+	s.look()
+	write(t, f.Path, strings.Replace(people(), "displayname: Bob", "disabled: true", 1))
+	withoutDescriptors(t, func() {
+		for range 3 {
+			s.look()
+		}
+	})
+	if n := strings.Count(log.text(), "users file not read"); n != 1 {
+		t.Errorf("said %d times, want once:\n%s", n, log.text())
+	}
+	s.look()
+	if u, ok := f.Known("bob"); !ok || !u.Disabled {
+		t.Errorf("bob is %+v, %v; want him disabled", u, ok)
+	}
+	write(t, f.Path, "users: {}\n")
+	withoutDescriptors(t, s.look)
+	if n := strings.Count(log.text(), "users file not read"); n != 2 {
+		t.Errorf("again: said %d times, want twice:\n%s", n, log.text())
+	}
+}
+
+// withoutDescriptors runs do while the process can open nothing: EMFILE.
+func withoutDescriptors(t *testing.T, do func()) {
+	t.Helper()
+	var old syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &old); err != nil {
+		t.Fatal(err)
+	}
+	none := old
+	none.Cur = 0
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &none); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &old); err != nil {
+			t.Fatal(err)
+		}
+	}()
+	do()
 }
 
 // TestRunFollowsLinks: a configuration volume of Kubernetes swaps a link to a folder.
