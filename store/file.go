@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"postern/portal/owner"
 )
 
 // fileMode keeps the database to the user that runs postern. SQLite gives its log files
@@ -19,13 +21,14 @@ const fileMode fs.FileMode = 0o600
 const sqliteMagic = "SQLite format 3\x00"
 
 // prepare makes sure that path is a database, or an empty file for one, that we can
-// write and nobody else can read. Nothing of SQLite may be open yet: closing a file
-// drops the locks that this process holds on it.
+// write and nobody else can read. Its links have been followed. SQLite gives its log files
+// the owner of the database. Nothing of SQLite may be open yet: closing a file drops the
+// locks that this process holds on it.
 func prepare(path string) error {
 	if err := checkKind(path); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, fileMode)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, fileMode)
 	switch {
 	case errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS):
 		return fmt.Errorf("store: %s cannot be written: %w", path, err)
@@ -37,7 +40,7 @@ func prepare(path string) error {
 		return err
 	}
 	for _, name := range []string{path, path + "-wal", path + "-shm"} {
-		if err := narrow(name); err != nil {
+		if err := own(name); err != nil {
 			return err
 		}
 	}
@@ -73,17 +76,27 @@ func checkMagic(f *os.File) error {
 	return nil
 }
 
-// narrow takes away what a copy or a restored backup let others do with the file.
-func narrow(path string) error {
-	info, err := os.Stat(path)
+// own takes away what a copy or a restored backup let others do with the file, and gives
+// it to whom its folder belongs, when root made it.
+func own(path string) error {
+	// O_NONBLOCK, or a FIFO would be waited for.
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
+	if err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
 	if err == nil && info.Mode().Perm()&^fileMode != 0 {
-		err = os.Chmod(path, fileMode)
+		err = f.Chmod(fileMode)
 	}
 	if err != nil {
 		return fmt.Errorf("store: others can read %s: %w", path, err)
+	}
+	if err := owner.OfFolder(f); err != nil {
+		return fmt.Errorf("store: %s is root's: %w", path, err)
 	}
 	return nil
 }
@@ -122,6 +135,10 @@ func acquire(path string) (*os.File, error) {
 			return nil, holder(f)
 		}
 		return nil, fmt.Errorf("store: lock %s: %w", path, err)
+	}
+	if err := owner.OfFolder(f); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("store: lock %s is root's: %w", path, err)
 	}
 	// The lock holds without its text, too, as it must on a full disk.
 	if f.Truncate(0) == nil {

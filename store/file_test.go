@@ -227,6 +227,77 @@ func TestFilesAreOurs(t *testing.T) {
 	wantModes(t, copied, 4)
 }
 
+// TestRootMakesNothingThatIsRoots: whatever of the store a command of root makes in a
+// folder of the user that Postern runs as is that user's, and so is what root left there
+// before; in a folder of root it stays root's.
+func TestRootMakesNothingThatIsRoots(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root may give files away")
+	}
+	for _, owner := range []int{1234, 0} {
+		dir := t.TempDir()
+		path := dir + "/postern.db"
+		if err := os.Chown(dir, owner, owner); err != nil {
+			t.Fatal(err)
+		}
+		wantOwners := func(when string, files int) {
+			t.Helper()
+			names, _ := filepath.Glob(path + "*")
+			if len(names) != files {
+				t.Errorf("%s: %v, want %d files", when, names, files)
+			}
+			for _, name := range names {
+				info, err := os.Stat(name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if st := info.Sys().(*syscall.Stat_t); int(st.Uid) != owner || int(st.Gid) != owner || info.Mode() != fileMode {
+					t.Errorf("%s: %s has owner %d:%d, mode %v, want %d and %v", when, name, st.Uid, st.Gid, info.Mode(), owner, fileMode)
+				}
+			}
+		}
+		for n, when := range []string{"new", "left there by root"} {
+			s, err := Open(t.Context(), "sqlite:"+path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := s.SaveSession(t.Context(), storetest.Session(n), nil); err != nil {
+				t.Fatal(err)
+			}
+			wantOwners(when, 4)
+			killed := []string{content(path), content(path + "-wal"), content(path + "-shm")}
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			for i, more := range []string{"", "-wal", "-shm"} {
+				write(t, path+more, killed[i])
+			}
+			for _, more := range []string{"", "-wal", "-shm", ".lock"} {
+				if err := os.Chown(path+more, 0, 0); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+}
+
+// TestLinkBesideTheStore: what a link has in place of a log file's name is not touched.
+func TestLinkBesideTheStore(t *testing.T) {
+	path, other := t.TempDir()+"/postern.db", t.TempDir()+"/other"
+	closed(t, path)
+	write(t, other, "")
+	if err := errors.Join(os.Chmod(other, 0o644), os.Symlink(other, path+"-wal")); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := Open(t.Context(), "sqlite:"+path); err == nil {
+		s.Close()
+		t.Error("opened")
+	}
+	if info, err := os.Stat(other); err != nil || info.Mode() != 0o644 {
+		t.Errorf("what the link leads to: %v, %v", info, err)
+	}
+}
+
 func wantModes(t *testing.T, dir string, files int) {
 	t.Helper()
 	entries, err := os.ReadDir(dir)

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 
 	"postern/cmd/postern/config"
+	"postern/portal/owner"
 )
 
 // minSecret is the shortest secret that is taken, in bytes; maxSecret bounds the file.
@@ -74,7 +75,8 @@ func openSecret(s config.Secret) ([]byte, error) {
 }
 
 // createSecret writes a new secret beside path and links it into place, so that nobody
-// ever sees half of it and nobody's secret is replaced.
+// ever sees half of it and nobody's secret is replaced. One that a command of root makes
+// belongs to whom the folder belongs.
 func createSecret(path string) error {
 	random := make([]byte, 32)
 	rand.Read(random) // never fails
@@ -84,7 +86,7 @@ func createSecret(path string) error {
 	}
 	defer os.Remove(f.Name())
 	_, err = fmt.Fprintf(f, "%s\n", hex.EncodeToString(random))
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+	if err := errors.Join(err, owner.OfFolder(f), f.Sync(), f.Close()); err != nil {
 		return err
 	}
 	if err := os.Link(f.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"postern/cmd/postern/config"
@@ -81,6 +82,27 @@ func TestSecretIsRefused(t *testing.T) {
 	}
 	if _, err := openSecret(config.Secret{File: filepath.Join(t.TempDir(), "a", "b", "secret")}); err == nil {
 		t.Error("a secret deep in folders that do not exist was made")
+	}
+}
+
+// TestRootMakesNoSecretThatIsRoots: the daemon can read what a command of root made.
+func TestRootMakesNoSecretThatIsRoots(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root may give files away")
+	}
+	dir := t.TempDir()
+	if err := os.Chown(dir, 1234, 1234); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openSecret(config.Secret{File: dir + "/secret"}); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(dir + "/secret")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if st := info.Sys().(*syscall.Stat_t); st.Uid != 1234 || st.Gid != 1234 || info.Mode() != 0o600 {
+		t.Errorf("owner %d:%d, mode %v, want 1234:1234, 0600", st.Uid, st.Gid, info.Mode())
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 var floors = map[string]int{
 	"agent/policy":       0,
 	"agent/thread":       0,
+	"portal/owner":       0,
 	"agent/spop":         0,
 	"agent/credential":   1,
 	"agent/session":      1,

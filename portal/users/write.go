@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"postern/portal/owner"
 )
 
 // lock takes the lock that every editing Postern takes, next to the file and hidden. It
@@ -19,7 +21,7 @@ func lock(ctx context.Context, path string) (unlock func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("users: lock: %w", err)
 	}
-	if err := belong(l); err != nil {
+	if err := owner.OfFolder(l); err != nil {
 		l.Close()
 		return nil, fmt.Errorf("users: lock: %w", err)
 	}
@@ -44,7 +46,8 @@ func lock(ctx context.Context, path string) (unlock func(), err error) {
 }
 
 // replace writes a file so that whoever opens it sees the old or the new content, also
-// after a crash. It keeps the mode and the owner; a new file gets mode 0600, see belong.
+// after a crash. It keeps the mode and the owner; a new file gets mode 0600, and the
+// owner of its folder when root makes it.
 func replace(path string, data []byte) (err error) {
 	t, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*.tmp") // mode 0600
 	if err != nil {
@@ -66,7 +69,7 @@ func replace(path string, data []byte) (err error) {
 		}
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return err
-	} else if err := belong(t); err != nil {
+	} else if err := owner.OfFolder(t); err != nil {
 		return err
 	}
 	if err := t.Sync(); err != nil {
@@ -83,29 +86,6 @@ func replace(path string, data []byte) (err error) {
 		d.Close()
 	}
 	return nil
-}
-
-// belong gives a file that is root's to whom its folder belongs, when root makes a change:
-// else a Postern that runs as somebody else could not read what a command of root made, or
-// take the lock. A file with a second name is left alone: it may be anybody's.
-func belong(f *os.File) error {
-	if os.Geteuid() != 0 {
-		return nil
-	}
-	folder, err := os.Stat(filepath.Dir(f.Name()))
-	if err != nil {
-		return err
-	}
-	own, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	to, ok := folder.Sys().(*syscall.Stat_t)
-	now, is := own.Sys().(*syscall.Stat_t)
-	if !ok || !is || now.Uid != 0 || to.Uid == 0 || now.Nlink != 1 || !own.Mode().IsRegular() {
-		return nil
-	}
-	return f.Chown(int(to.Uid), int(to.Gid))
 }
 
 // inherit gives t the owner and the mode of old. Who may not give files away keeps the
