@@ -2,6 +2,7 @@ package agent_test
 
 import (
 	"context"
+	"log/slog"
 	"strings"
 	"testing"
 
@@ -145,5 +146,26 @@ func TestWithoutCredentials(t *testing.T) {
 		if got := text(t, ask(t, p, script("any.example.com", authorization))); got != rid+"rule=any reason=sign_in status=401 verdict=challenge" {
 			t.Error(got)
 		}
+	}
+}
+
+// clumsy is a directory that has a fault.
+type clumsy struct{ *folk }
+
+func (clumsy) Authenticate(context.Context, string, string) (string, error) { panic("bug") }
+
+// TestPanicOfAHashShowsItsPlace: what panics on the thread of a hash is logged with where
+// that was, and the request is refused.
+func TestPanicOfAHashShowsItsPlace(t *testing.T) {
+	k := machineHouse(t)
+	k.Credentials.Passwords = &credential.Passwords{Directory: clumsy{k.folk}, Guesses: k.folk}
+	lines := new(logbook)
+	k.Log = slog.New(slog.NewTextHandler(lines, nil))
+	p := greet(t, listen(t, k.Server))
+	if got := ask(t, p, script("dav.example.com", basicOf("alice", "right"))).Str(agent.VarVerdict); got != "error" {
+		t.Errorf("verdict %s, want error", got)
+	}
+	if shown := lines.String(); !strings.Contains(shown, "look-up panicked") || !strings.Contains(shown, "clumsy.Authenticate(") {
+		t.Errorf("logged:\n%s", shown)
 	}
 }

@@ -8,7 +8,9 @@
 package thread
 
 import (
+	"fmt"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -64,19 +66,40 @@ func (c *Crew) short() bool {
 	return c.crowded.Load()
 }
 
+// Panic is what Do panics with when work did on another thread. Whoever logs it as an error
+// or with %v shows where that was: the stack of the caller of Do does not.
+type Panic struct {
+	Value any
+	Stack []byte // of the thread
+}
+
+// Error is the value and the stack.
+func (p *Panic) Error() string { return fmt.Sprintf("%v\n\n%s", p.Value, p.Stack) }
+
+// Unwrap returns the value when it is an error.
+func (p *Panic) Unwrap() error {
+	err, _ := p.Value.(error)
+	return err
+}
+
 // Do runs work on one of the threads, or here, and returns when it has ended. What work
-// panics with is panicked with here. Goroutines that work starts are not of the crew.
+// panics with is panicked with here, as a *Panic if it was on a thread. Goroutines that
+// work starts are not of the crew.
 func (c *Crew) Do(work func()) {
 	if c.short() {
 		work()
 		return
 	}
 	works := c.begin()
-	var panicked any
+	var panicked *Panic
 	ended := make(chan struct{})
 	works <- func() {
 		defer close(ended)
-		defer func() { panicked = recover() }()
+		defer func() {
+			if v := recover(); v != nil {
+				panicked = &Panic{Value: v, Stack: debug.Stack()}
+			}
+		}()
 		defer c.end()
 		work()
 	}

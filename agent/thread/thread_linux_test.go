@@ -1,7 +1,10 @@
 package thread_test
 
 import (
+	"errors"
+	"fmt"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -92,16 +95,26 @@ func TestCrewUsesItsThreads(t *testing.T) {
 	wg.Wait()
 }
 
+var errOuch = errors.New("ouch")
+
+func stumble() { panic(errOuch) }
+
+// TestCrewPanics: the caller gets the panic of the work, with the place where it was, and
+// the crew goes on.
 func TestCrewPanics(t *testing.T) {
 	c := thread.Crew{Most: 1, Pressure: roomy}
 	for range 3 {
 		func() {
 			defer func() {
-				if v := recover(); v != "ouch" {
+				v := recover()
+				if p, ok := v.(*thread.Panic); !ok || p.Value != errOuch || !errors.Is(p, errOuch) {
 					t.Errorf("recovered %v", v)
 				}
+				if shown := fmt.Sprint(v); !strings.HasPrefix(shown, "ouch\n") || !strings.Contains(shown, "thread_test.stumble(") {
+					t.Errorf("it does not show where it was:\n%s", shown)
+				}
 			}()
-			c.Do(func() { panic("ouch") })
+			c.Do(stumble)
 		}()
 	}
 	done := false
