@@ -48,18 +48,23 @@ type seat struct {
 // maxLoops bounds the loops by default: one answers for several cores of HAProxy.
 const maxLoops = 8
 
-// openLoops starts the loops.
-func (r *run) openLoops() {
+// openLoops starts the loops, each over a poll that open makes; where it makes fewer than
+// wanted, these answer all connections, and where it makes none, each has its goroutine.
+func (r *run) openLoops(open func() (poll, error)) {
 	n := r.Loops
 	if n == 0 {
 		n = min(max(runtime.GOMAXPROCS(0)/2, 1), maxLoops)
 	}
 	for range max(n, 0) {
-		p, err := openPoll()
-		if err != nil {
-			if !errors.Is(err, errors.ErrUnsupported) {
-				r.log.Warn("connections have goroutines of their own", "error", err)
-			}
+		p, err := open()
+		switch {
+		case errors.Is(err, errors.ErrUnsupported):
+			return
+		case err != nil && len(r.loops) == 0:
+			r.log.Warn("connections have goroutines of their own", "error", err)
+			return
+		case err != nil:
+			r.log.Warn("connections are answered in fewer loops", "loops", len(r.loops), "wanted", n, "error", err)
 			return
 		}
 		l := &loop{run: r, poll: p, seats: make(map[int]*seat)}

@@ -1,8 +1,11 @@
 package spop
 
 import (
+	"bytes"
 	"errors"
+	"log/slog"
 	"net"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -147,11 +150,34 @@ func TestCutOnItsWay(t *testing.T) {
 	}
 }
 
+// TestFewerLoopsThanWanted: the log says who answers connections then.
+func TestFewerLoopsThanWanted(t *testing.T) {
+	for opened, want := range []string{
+		`msg="connections have goroutines of their own" error="too many open files"`,
+		`msg="connections are answered in fewer loops" loops=1 wanted=3 error="too many open files"`,
+		`msg="connections are answered in fewer loops" loops=2 wanted=3 error="too many open files"`,
+		"",
+	} {
+		var lines bytes.Buffer
+		r := (&Server{Handler: allower{}, Loops: 3, Log: slog.New(slog.NewTextHandler(&lines, nil))}).start()
+		r.openLoops(func() (poll, error) {
+			if len(r.loops) == opened {
+				return poll{}, syscall.EMFILE
+			}
+			return openPoll()
+		})
+		r.closeLoops()
+		if got := lines.String(); len(r.loops) != opened || !strings.Contains(got, want) || (want == "") != (got == "") {
+			t.Errorf("%d loops: logged %q, want %q", len(r.loops), got, want)
+		}
+	}
+}
+
 // TestPollOutlivesItsLoop: somebody may wake a loop that ends just then. The descriptor
 // that he writes to must not be anybody else's.
 func TestPollOutlivesItsLoop(t *testing.T) {
 	r := (&Server{Handler: allower{}, Loops: 1}).start()
-	r.openLoops()
+	r.openLoops(openPoll)
 	l := r.loops[0]
 	l.mu.Lock()
 	l.over = true

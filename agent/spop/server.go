@@ -55,7 +55,7 @@ type run struct {
 // nil then, or the error that made ln useless. All goroutines have ended when it returns.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	r := s.start()
-	r.openLoops()
+	r.openLoops(openPoll)
 	ended := make(chan struct{})
 	var helpers sync.WaitGroup
 	helpers.Go(func() { r.watch(ended) })
