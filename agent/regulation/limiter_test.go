@@ -1,18 +1,13 @@
 package regulation_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/netip"
-	"path/filepath"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"postern/agent/regulation"
-	"postern/store"
 )
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -27,17 +22,6 @@ func newLimiter(change ...func(*regulation.Limiter)) *regulation.Limiter {
 		c(l)
 	}
 	return l
-}
-
-// openStore opens the database of a test.
-func openStore(t *testing.T, path string) *store.Store {
-	t.Helper()
-	db, err := store.Open(t.Context(), "sqlite:"+path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { db.Close() })
-	return db
 }
 
 // guess makes one wrong guess and returns how long it would have had to wait.
@@ -297,183 +281,6 @@ func TestThreat43AKnownBrowserIsNotLockedOut(t *testing.T) {
 	}
 	if guess(t, l, noon, own) == 0 {
 		t.Error("guesses from a known browser are not counted")
-	}
-}
-
-// nodes are two limiters over one store: two machines.
-func nodes(t *testing.T) (path string, both [2]*regulation.Limiter) {
-	path = filepath.Join(t.TempDir(), "postern.db")
-	db := openStore(t, path)
-	for i := range both {
-		both[i] = newLimiter(func(l *regulation.Limiter) { l.Keeper = db })
-	}
-	return path, both
-}
-
-// Threat 36: of any number of guesses that are made at once, on two nodes, as many look
-// at the secret as are allowed; after the wait it is one.
-func TestThreat36ParallelGuessesOnTwoNodes(t *testing.T) {
-	_, both := nodes(t)
-	for _, tt := range []struct {
-		after   time.Duration
-		allowed int64
-	}{{0, 5}, {30 * time.Second, 1}, {90 * time.Second, 1}, {time.Hour, 5}} {
-		at := noon.Add(tt.after)
-		var looked, refused atomic.Int64
-		var wg sync.WaitGroup
-		for n := range 80 {
-			wg.Go(func() {
-				try, err := both[n%2].Begin(t.Context(), at, password("bob"), from(fmt.Sprintf("198.51.100.%d", n)))
-				if err != nil {
-					if !errors.As(err, new(*regulation.WaitError)) {
-						t.Error(err)
-					}
-					refused.Add(1)
-					return
-				}
-				looked.Add(1)
-				try.Fail(at)
-			})
-		}
-		wg.Wait()
-		if looked.Load() != tt.allowed || refused.Load() != 80-tt.allowed {
-			t.Errorf("after %v: %d secrets were looked at and %d guesses refused, want %d and %d",
-				tt.after, looked.Load(), refused.Load(), tt.allowed, 80-tt.allowed)
-		}
-	}
-}
-
-// Threat 36: nor is there a free guess while others are being checked, or after a crash.
-func TestThreat36AnAttemptCountsBeforeItsOutcome(t *testing.T) {
-	_, both := nodes(t)
-	for n := range 5 {
-		if _, err := both[n%2].Begin(t.Context(), noon, password("bob")); err != nil {
-			t.Fatalf("attempt %d: %v", n, err)
-		}
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel() // the first node would wait for its own attempts
-	if _, err := both[0].Begin(ctx, noon, password("bob")); err == nil {
-		t.Error("a sixth attempt while five are under way")
-	}
-	db := both[0].Keeper
-	reborn := newLimiter(func(l *regulation.Limiter) { l.Keeper = db })
-	if wait := guess(t, reborn, noon, password("bob")); wait != 30*time.Second {
-		t.Errorf("after a crash the wait is %v, want 30s", wait)
-	}
-}
-
-// Somebody who sends the form twice is not told to wait because of himself.
-func TestTwoRightAttemptsAtOnce(t *testing.T) {
-	_, both := nodes(t)
-	l := both[0]
-	for range 5 {
-		guess(t, l, noon, password("bob"))
-	}
-	at := noon.Add(time.Minute) // one attempt at a time from now on
-	first, err := l.Begin(t.Context(), at, password("bob"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	entered := make(chan error)
-	go func() {
-		second, err := l.Begin(t.Context(), at, password("bob"))
-		if err == nil {
-			second.Succeed()
-		}
-		entered <- err
-	}()
-	select {
-	case err := <-entered:
-		t.Fatalf("the second attempt did not wait for the first: %v", err)
-	default:
-	}
-	first.Succeed()
-	if err := <-entered; err != nil {
-		t.Errorf("the second attempt: %v", err)
-	}
-	if l.Under() != 0 {
-		t.Errorf("%d subjects are still under way", l.Under())
-	}
-}
-
-func TestWaitingEndsWithTheContext(t *testing.T) {
-	l := newLimiter()
-	for range 4 {
-		guess(t, l, noon, password("bob"))
-	}
-	first, err := l.Begin(t.Context(), noon, password("bob"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error)
-	go func() {
-		_, err := l.Begin(ctx, noon, password("bob"))
-		ended <- err
-	}()
-	cancel()
-	var wait *regulation.WaitError
-	if err := <-ended; !errors.As(err, &wait) && !errors.Is(err, regulation.ErrUnavailable) {
-		t.Errorf("after its end: %v", err)
-	}
-	first.Fail(noon)
-}
-
-func TestARestartForgetsNothing(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "postern.db")
-	db := openStore(t, path)
-	l := newLimiter(func(l *regulation.Limiter) { l.Keeper = db })
-	for range 6 {
-		guess(t, l, noon, password("bob"), from("192.0.2.7"))
-	}
-	if _, err := l.Ban(t.Context(), regulation.Ban{User: "mallory", By: "os:root"}); err != nil {
-		t.Fatal(err)
-	}
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
-	}
-	again := newLimiter(func(l *regulation.Limiter) { l.Keeper = openStore(t, path) })
-	if err := again.Load(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	for _, s := range []regulation.Subject{password("bob"), from("192.0.2.7")} {
-		if wait := guess(t, again, noon, s); wait != 30*time.Second {
-			t.Errorf("after a restart the wait is %v, want 30s", wait)
-		}
-	}
-	if err := again.Check("mallory", netip.Addr{}, noon); err == nil {
-		t.Error("an operator's ban does not survive a restart")
-	}
-}
-
-// When the store does not answer nothing may be attempted.
-func TestAnOutageRefuses(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "postern.db")
-	db := openStore(t, path)
-	l := newLimiter(func(l *regulation.Limiter) { l.Keeper = db })
-	under, err := l.Begin(t.Context(), noon, password("bob"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
-	}
-	under.Succeed() // it was right, and stays counted: no fault of his
-	_, beginErr := l.Begin(t.Context(), noon, password("bob"))
-	_, banErr := l.Ban(t.Context(), regulation.Ban{User: "bob"})
-	_, listErr := l.Bans(t.Context())
-	_, revokeErr := l.Revoke(t.Context(), regulation.Which{All: true})
-	for what, err := range map[string]error{
-		"begin": beginErr, "use": l.Use(t.Context(), noon, password("bob")), "load": l.Load(t.Context()),
-		"ban": banErr, "bans": listErr, "revoke": revokeErr, "forgive": l.Forgive(t.Context(), password("bob")),
-	} {
-		if !errors.Is(err, regulation.ErrUnavailable) || !errors.Is(err, store.ErrUnavailable) {
-			t.Errorf("%s: %v, want ErrUnavailable", what, err)
-		}
-	}
-	if l.Under() != 0 {
-		t.Errorf("%d attempts are left under way", l.Under())
 	}
 }
 
