@@ -102,7 +102,7 @@ func (s *site) takeNotMe(v *visit) error {
 	}
 	s.log().Warn("a user says that it was not him", "rid", v.id, "addr", v.addr.String(), "user", e.User, "what", e.What, "at", e.At.Format(time.RFC3339))
 	s.note(v, journal.Event{Kind: journal.NotMe, User: e.User, Detail: e.What})
-	// All of it is tried, whatever fails: the link cannot be used again.
+	// All of it is tried, whatever fails; then the link can be used again.
 	err = errors.Join(s.lock(ctx, e.User), s.dropDevice(ctx, v, e), s.revokeTokens(v, e.User, "not_me"), s.signOutAll(v, e.User, ""))
 	done := didEndSessions
 	if s.resetsFor(e.User) {
@@ -114,6 +114,7 @@ func (s *site) takeNotMe(v *visit) error {
 		}
 	}
 	if err != nil {
+		s.giveBack(v, slip, s.Factors.Tokens.ReturnNotMe)
 		return err
 	}
 	return v.leaveOutcome(done)

@@ -83,6 +83,23 @@ func TestItWasNotMeAfterAFactorWasAdded(t *testing.T) {
 	}
 }
 
+// TestNotMeAgainAfterAFault: a link that could not lock the password does so when it is
+// pressed again, and only then it is spent.
+func TestNotMeAgainAfterAFault(t *testing.T) {
+	h, r := abroad(t)
+	thief := h.browser()
+	thief.signIn("", "alice", "wonderland").want(t, http.StatusSeeOther)
+	b := h.browser()
+	page := b.get(h.linkTo(pageNotMe))
+	r.busy.Store(true)
+	b.send(page, pageNotMe).want(t, http.StatusTooManyRequests)
+	thief.get(auth+"/").want(t, http.StatusOK, `name="password"`) // signed out all the same
+	r.busy.Store(false)
+	b.follow(b.send(page, pageNotMe)).want(t, http.StatusOK, "Your account is locked")
+	thief.signIn("", "alice", "wonderland").want(t, http.StatusUnauthorized)
+	b.send(page, pageNotMe).want(t, http.StatusGone)
+}
+
 func TestThreat45NotMeLinks(t *testing.T) {
 	h, clock := openTimedHouse(t)
 	h.browser().signIn("", "alice", "wonderland").want(t, http.StatusSeeOther)

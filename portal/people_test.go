@@ -14,10 +14,10 @@ import (
 )
 
 // remote is a directory over the users of the house: it can be away, be read-only, have
-// rules of its own for passwords, and remember nobody.
+// rules of its own for passwords, remember nobody, and be busy when a password is set.
 type remote struct {
 	*users.File
-	away, readonly, strict, empty atomic.Bool
+	away, readonly, strict, empty, busy atomic.Bool
 }
 
 func (r *remote) fault() error {
@@ -56,6 +56,12 @@ func (r *remote) Known(name string) (users.User, bool) {
 }
 
 func (r *remote) ReplacePassword(ctx context.Context, name, password, version string) error {
+	if err := r.fault(); err != nil {
+		return err
+	}
+	if r.busy.Load() {
+		return users.ErrBusy
+	}
 	if r.strict.Load() {
 		return fmt.Errorf("ldap: in the history: %w", users.ErrPassword)
 	}
@@ -198,8 +204,8 @@ func TestDirectorysOwnRules(t *testing.T) {
 	again := other.send(form, pageResetNew, "new", newPassword)
 	again.want(t, http.StatusUnprocessableEntity, sentence)
 	r.strict.Store(false)
-	other.send(form, pageResetNew, "new", newPassword).want(t, http.StatusGone) // the link itself is spent
 	other.follow(other.send(again, pageResetNew, "new", newPassword)).want(t, http.StatusOK, "Your new password is set")
+	other.send(form, pageResetNew, "new", newPassword).want(t, http.StatusGone) // it was the same link
 	b.follow(b.send(page, pagePassword, "password", "builder", "new", newPassword)).want(t, http.StatusOK, "Your password is changed")
 }
 

@@ -136,7 +136,18 @@ func (s *site) readReset(v *visit, slip string) (user string, err error) {
 	if !s.resets() {
 		return "", errNotFound
 	}
-	return s.Factors.Tokens.ReadReset(slip, s.passwordVersion, s.now())
+	var away error
+	user, err = s.Factors.Tokens.ReadReset(slip, func(name string) (string, bool) {
+		if _, err := s.person(context.Background(), name); err != nil && !errors.Is(err, users.ErrNotFound) {
+			away = err // nobody can tell whether the link is good
+			return "", false
+		}
+		return s.passwordVersion(name)
+	}, s.now())
+	if away != nil {
+		return "", away
+	}
+	return user, err
 }
 
 func (s *site) resetNewForm(v *visit, code int, b newPasswordBody) error {
@@ -182,14 +193,10 @@ func (s *site) takeResetNew(v *visit) error {
 		b.Problem = s.verdict(v, j)
 		return s.resetNewForm(v, http.StatusUnprocessableEntity, b)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), passwordTimeout)
-	defer cancel()
-	if name, err = s.Factors.Tokens.SpendReset(ctx, slip, s.passwordVersion, s.now()); err != nil {
-		return s.resetGone(v, err)
-	}
-	switch err := s.Password.ReplacePassword(ctx, name, password, version); {
+	name, err = s.spendReset(v, slip, password, version)
+	switch {
 	case errors.Is(err, users.ErrPassword): // the directory's own rules; the link goes on
-		b.Problem, b.Slip = v.words.say("password.refused"), s.Factors.Tokens.Reset(name, version, s.now())
+		b.Problem = v.words.say("password.refused")
 		return s.resetNewForm(v, http.StatusUnprocessableEntity, b)
 	case err != nil:
 		return s.resetGone(v, err)
@@ -202,6 +209,30 @@ func (s *site) takeResetNew(v *visit) error {
 		return err
 	}
 	return v.leaveOutcome(didSetPassword)
+}
+
+// spendReset spends a link and sets the password of its user, who is named. It is spent
+// first, so that of many at once, on whatever nodes, only one sets a password; and given
+// back when none was set.
+func (s *site) spendReset(v *visit, slip, password, version string) (name string, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), passwordTimeout)
+	defer cancel()
+	if name, err = s.Factors.Tokens.SpendReset(ctx, slip, s.passwordVersion, s.now()); err != nil {
+		return "", err
+	}
+	if err = s.Password.ReplacePassword(ctx, name, password, version); err != nil {
+		s.giveBack(v, slip, s.Factors.Tokens.ReturnReset)
+	}
+	return name, err
+}
+
+// giveBack makes a link good again that this request has spent for nothing.
+func (s *site) giveBack(v *visit, slip string, how func(ctx context.Context, slip string, now time.Time) error) {
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	defer cancel()
+	if err := how(ctx, slip, s.now()); err != nil {
+		s.log().Warn("link is spent for nothing", "rid", v.id, "addr", v.addr.String(), "error", err.Error())
+	}
 }
 
 // signOutAll ends the sessions of a user on all domains, but for one.

@@ -141,3 +141,11 @@ func (s *Store) Spend(ctx context.Context, key [32]byte, until, now time.Time) e
 	})
 	return or(err, refused)
 }
+
+// Unspend implements factor.SpentKeeper.
+func (s *Store) Unspend(ctx context.Context, key [32]byte) error {
+	return s.change(ctx, "unspend", func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `DELETE FROM spent WHERE key = ?`, key[:])
+		return err
+	})
+}

@@ -158,4 +158,6 @@ type SpentKeeper interface {
 	// Spend remembers key until then and returns nil for exactly one caller; ErrSpent for
 	// the others. It may forget keys whose time is before now.
 	Spend(ctx context.Context, key [32]byte, until, now time.Time) error
+	// Unspend forgets key, for whoever has spent it; nil also when it is not there.
+	Unspend(ctx context.Context, key [32]byte) error
 }

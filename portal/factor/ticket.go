@@ -141,6 +141,12 @@ const clocks = 10 * time.Minute
 
 // spend marks the ticket as used, for exactly one caller; ErrSpent for the others.
 func (s signed) spend(ctx context.Context, k SpentKeeper, now time.Time) error {
-	key := s.keys.mac("spent "+s.purpose, string(s.id[:]))
-	return k.Spend(ctx, key, s.expires.Add(clocks), now)
+	return k.Spend(ctx, s.spentKey(), s.expires.Add(clocks), now)
 }
+
+// unspend undoes spend; only its one caller may.
+func (s signed) unspend(ctx context.Context, k SpentKeeper) error {
+	return k.Unspend(ctx, s.spentKey())
+}
+
+func (s signed) spentKey() [32]byte { return s.keys.mac("spent "+s.purpose, string(s.id[:])) }

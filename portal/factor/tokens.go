@@ -38,7 +38,7 @@ func (t *Tokens) ReadReset(token string, version func(user string) (string, bool
 }
 
 // SpendReset is ReadReset for exactly one caller; ErrSpent for the others. The caller
-// sets the password after it.
+// sets the password after it, or calls ReturnReset.
 func (t *Tokens) SpendReset(ctx context.Context, token string, version func(user string) (string, bool), now time.Time) (user string, err error) {
 	s, err := t.readReset(token, version, now)
 	if err != nil {
@@ -48,6 +48,20 @@ func (t *Tokens) SpendReset(ctx context.Context, token string, version func(user
 		return "", err
 	}
 	return s.user, nil
+}
+
+// ReturnReset makes a token good again, for the one caller of SpendReset whom it served
+// for nothing. Errors: ErrInvalid, ErrExpired.
+func (t *Tokens) ReturnReset(ctx context.Context, token string, now time.Time) error {
+	return t.giveBack(ctx, forReset, token, now)
+}
+
+func (t *Tokens) giveBack(ctx context.Context, purpose, token string, now time.Time) error {
+	s, err := t.Keys.read(purpose, token, now)
+	if err != nil {
+		return err
+	}
+	return s.unspend(ctx, t.Spent)
 }
 
 func (t *Tokens) readReset(token string, version func(user string) (string, bool), now time.Time) (signed, error) {
@@ -98,6 +112,12 @@ func (t *Tokens) SpendNotMe(ctx context.Context, token string, now time.Time) (E
 		return Event{}, err
 	}
 	return e, nil
+}
+
+// ReturnNotMe makes a token good again, for the one caller of SpendNotMe who could not do
+// all that it asks for. Errors: ErrInvalid, ErrExpired.
+func (t *Tokens) ReturnNotMe(ctx context.Context, token string, now time.Time) error {
+	return t.giveBack(ctx, forNotMe, token, now)
 }
 
 func (t *Tokens) readNotMe(token string, now time.Time) (Event, signed, error) {

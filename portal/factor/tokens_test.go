@@ -64,6 +64,33 @@ func TestResetToken(t *testing.T) {
 	wantErr(t, err, factor.ErrSpent)
 }
 
+// A token that was spent for nothing is given back, and is good for one caller then. What
+// is no token gives nothing back.
+func TestTokensGivenBack(t *testing.T) {
+	ctx := context.Background()
+	k := newKit(t)
+	users := hashes{"alice": "h"}
+	reset := k.tokens.Reset("alice", "h", noon)
+	event, err := k.tokens.NotMe(factor.Event{User: "alice", What: "signin"}, noon)
+	wantErr(t, err, nil)
+	spendReset := func() error { _, err := k.tokens.SpendReset(ctx, reset, users.find, noon); return err }
+	spendNotMe := func() error { _, err := k.tokens.SpendNotMe(ctx, event, noon); return err }
+	for _, spend := range []func() error{spendReset, spendNotMe} {
+		wantErr(t, spend(), nil)
+		wantErr(t, k.tokens.ReturnReset(ctx, event, noon), factor.ErrInvalid)
+		wantErr(t, k.tokens.ReturnNotMe(ctx, reset, noon), factor.ErrInvalid)
+		wantErr(t, k.tokens.ReturnReset(ctx, reset, noon.Add(factor.ResetLife)), factor.ErrExpired)
+		wantErr(t, spend(), factor.ErrSpent)
+	}
+	wantErr(t, k.tokens.ReturnReset(ctx, reset, noon), nil)
+	wantErr(t, spendNotMe(), factor.ErrSpent)
+	wantErr(t, k.tokens.ReturnNotMe(ctx, event, noon), nil)
+	for _, spend := range []func() error{spendReset, spendNotMe} {
+		wantErr(t, spend(), nil)
+		wantErr(t, spend(), factor.ErrSpent)
+	}
+}
+
 // flip changes the last character that holds six whole bits of the MAC.
 func flip(token string) string {
 	b := []byte(token)

@@ -305,6 +305,11 @@ func spent(t *testing.T, s Factors) {
 	wantError(t, "twice", s.Spend(ctx, mac(1), until, start), factor.ErrSpent)
 	wantError(t, "another", s.Spend(ctx, mac(2), until, start), nil)
 	wantError(t, "at the last moment", s.Spend(ctx, mac(1), until, until.Add(-1)), factor.ErrSpent)
+	wantError(t, "giving it back", s.Unspend(ctx, mac(1)), nil)
+	wantError(t, "giving back what is not there", s.Unspend(ctx, mac(9)), nil)
+	wantError(t, "once more", s.Spend(ctx, mac(1), until, start), nil)
+	wantError(t, "twice more", s.Spend(ctx, mac(1), until, start), factor.ErrSpent)
+	wantError(t, "the other", s.Spend(ctx, mac(2), until, start), factor.ErrSpent)
 }
 
 // oneWins calls each of the methods that promise one winner, eight times at once.
