@@ -19,7 +19,7 @@ const (
 
 // Copy writes a stream out as lines of JSON, behind everybody's back: who adds an event
 // never waits for it, and what cannot be written now is written when it can be. A line
-// may come twice after a crash, and is told by its number.
+// may come twice after a crash or a fault of the disk, and is told by its number.
 type Copy struct {
 	Stream *Stream
 	Out    io.Writer     // a File, or standard output
@@ -137,6 +137,9 @@ func (c *Copy) step(ctx context.Context) (more bool) {
 	}
 	if n, err := c.Out.Write(lines.Bytes()); err != nil {
 		c.copied += uint64(bytes.Count(lines.Bytes()[:n], []byte{'\n'}))
+		if errors.Is(err, errLeft) {
+			c.copied = c.marked // the new file gets what the old one may have lost
+		}
 		c.wrong(ctx, err)
 		return false
 	}

@@ -164,6 +164,46 @@ func TestCopyAfterACrash(t *testing.T) {
 	}
 }
 
+// TestCopyOfARotatedFileThatIsNotOnDisk: when the file was rotated and its end cannot be
+// brought to the disk, nothing is marked as copied, and what the mark does not reach is
+// written into the new one. A pipe stands for the old file: it can be closed, not synced.
+func TestCopyOfARotatedFileThatIsNotOnDisk(t *testing.T) {
+	s, l := newStream(t, 3)
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	f := &File{Path: path, Mode: 0o600}
+	said, end := copying(t, s, f)
+	until(t, "the events that were there", func() bool {
+		data, _ := os.ReadFile(path)
+		return bytes.Count(data, []byte("\n")) == 3
+	})
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	f.mu.Lock()
+	f.f.Close()
+	f.f = w
+	err = os.Rename(path, path+".1")
+	f.mu.Unlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	add(t, s, Event{Kind: SignOut, User: "bob"})
+	until(t, "the new file", func() bool {
+		data, _ := os.ReadFile(path)
+		return bytes.HasSuffix(data, []byte("\n"))
+	})
+	end()
+	wantLines(t, s, content(t, path), 1, 4)
+	if m, _ := l.Marks(t.Context()); m.Copied != 4 {
+		t.Errorf("copied %d, want 4", m.Copied)
+	}
+	if n := strings.Count(said.String(), "not copied"); n != 1 {
+		t.Errorf("said %d times, want once:\n%s", n, said)
+	}
+}
+
 func TestCopyIsNotLedAstray(t *testing.T) {
 	s, l := newStream(t, 3)
 	path := filepath.Join(t.TempDir(), "audit.jsonl")

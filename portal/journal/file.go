@@ -28,8 +28,13 @@ func (f *File) Open() error {
 	return f.open()
 }
 
+// errLeft says that lines of a file which was renamed or removed may never be on the disk.
+var errLeft = errors.New("the end of the file before was not brought to the disk")
+
 func (f *File) open() error {
-	f.close()
+	if err := f.leave(); err != nil {
+		return err
+	}
 	// O_NONBLOCK, or a FIFO would be waited for; O_RDWR, to see how the last line ends.
 	file, err := os.OpenFile(f.Path, os.O_APPEND|os.O_CREATE|os.O_RDWR|nonblock, f.Mode)
 	if err != nil {
@@ -52,7 +57,8 @@ func (f *File) open() error {
 }
 
 // Write appends whole lines, all or none. Where half a line could not be taken back, the
-// next Write begins a new one.
+// next Write begins a new one. The lines of a file that was rotated are on the disk before
+// the first goes into a new one; else the error is errLeft, and the next Write goes on.
 func (f *File) Write(lines []byte) (int, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -110,6 +116,19 @@ func (f *File) Close() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.close()
+}
+
+// leave closes the file that was open until now, after Sync: nobody can ask for that later,
+// and a Sync of the new file says nothing about the old one.
+func (f *File) leave() error {
+	if f.f == nil {
+		return nil
+	}
+	synced := f.f.Sync()
+	if err := errors.Join(synced, f.close()); err != nil {
+		return fmt.Errorf("%s: %w: %w", f.Path, errLeft, err)
+	}
+	return nil
 }
 
 func (f *File) close() error {
