@@ -113,7 +113,8 @@ func TestThreat36ParallelGuesses(t *testing.T) {
 // a hash of its own.
 func TestThreat43HashFlood(t *testing.T) {
 	k := machineHouse(t)
-	k.Config = agent.Config{Timeout: time.Second, Workers: 1}
+	// Long enough for a starved machine, and over before the hashes are given up.
+	k.Config = agent.Config{Timeout: spoptest.Timeout / 2, Workers: 1}
 	k.folk.hold = make(chan struct{})
 	cookie := create(t, k.table, alice)
 	token, _ := k.make(t, credential.Draft{})

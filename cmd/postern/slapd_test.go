@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -178,7 +179,8 @@ access to * by dn.exact=cn=postern,dc=example,dc=com read by users none by anony
 func (s *slapd) start() error {
 	program, _, _ := slapdPrograms()
 	s.said, s.ended = &tail{limit: 64 << 10}, make(chan struct{})
-	s.process = exec.Command(program, "-f", filepath.Join(s.dir, "slapd.conf"), "-h", s.ldap+" "+s.ldaps, "-d", "0")
+	own := filepath.Join(s.dir, "sock") // the last that it listens on, and nobody else's
+	s.process = exec.Command(program, "-f", filepath.Join(s.dir, "slapd.conf"), "-h", s.ldap+" "+s.ldaps+" ldapi://"+url.PathEscape(own), "-d", "0")
 	s.process.Stdout, s.process.Stderr = s.said, s.said
 	s.process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := s.process.Start(); err != nil {
@@ -186,7 +188,7 @@ func (s *slapd) start() error {
 	}
 	go func(p *exec.Cmd, ended chan struct{}) { _ = p.Wait(); close(ended) }(s.process, s.ended)
 	for {
-		if c, err := net.Dial("tcp", strings.TrimPrefix(s.ldap, "ldap://")); err == nil {
+		if c, err := net.Dial("unix", own); err == nil {
 			return c.Close()
 		}
 		select {

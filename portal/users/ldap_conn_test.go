@@ -64,13 +64,18 @@ func TestLDAPFailures(t *testing.T) {
 	}
 	defer web.Close()
 	go serveNonsense(web)
+	busy, err := net.Dial("tcp", web.Addr().String()) // where it comes from nobody can listen
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer busy.Close()
 	for _, tt := range []struct {
 		why    string
 		change func(*LDAPConfig)
 		want   string // in the error
 		bind   bool   // the account is refused
 	}{
-		{"nobody listens", func(c *LDAPConfig) { c.Address = "ldap://" + freeAddress(t) }, "refused", false},
+		{"nobody listens", func(c *LDAPConfig) { c.Address = "ldap://" + busy.LocalAddr().String() }, "refused", false},
 		{"a host that does not exist", func(c *LDAPConfig) { c.Address = "ldaps://ldap.invalid" }, "ldap.invalid", false},
 		{"no such socket", func(c *LDAPConfig) { c.Address = "ldapi:///nowhere/sock" }, "no such file", false},
 		{"an authority that is not trusted", func(c *LDAPConfig) { c.Address, c.TLS.CA = good.ldaps, stranger.file }, "authority that is not trusted", false},

@@ -158,9 +158,9 @@ func (d *slapd) start() bool {
 	}
 	d.ended = make(chan struct{})
 	go func(p *exec.Cmd, ended chan struct{}) { p.Wait(); close(ended) }(d.process, d.ended)
-	e, _ := parseEndpoint(d.ldap)
 	for {
-		if c, err := net.Dial("tcp", e.dial); err == nil {
+		// The last that it listens on, and nobody else's.
+		if c, err := net.Dial("unix", d.dir+"/sock"); err == nil {
 			c.Close()
 			return true
 		}
