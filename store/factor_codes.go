@@ -62,6 +62,29 @@ func (s *Store) CountRecovery(ctx context.Context, user string) (left int, err e
 	return left, fault("count recovery codes", err)
 }
 
+// ListRecovery implements factor.CodeKeeper.
+func (s *Store) ListRecovery(ctx context.Context) (left map[string]int, err error) {
+	const op = "list recovery codes"
+	rows, err := s.read.QueryContext(ctx, `SELECT user_name, count(*) FROM recovery_codes WHERE spent = 0 GROUP BY user_name`)
+	if err != nil {
+		return nil, fault(op, err)
+	}
+	defer rows.Close()
+	left = map[string]int{}
+	for rows.Next() {
+		var user string
+		var n int
+		if err := rows.Scan(&user, &n); err != nil {
+			return nil, fault(op, err)
+		}
+		left[user] = n
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fault(op, err)
+	}
+	return left, nil
+}
+
 // SaveMail implements factor.MailKeeper.
 func (s *Store) SaveMail(ctx context.Context, m factor.Mail, max int, now time.Time) error {
 	var refused error

@@ -40,25 +40,27 @@ type deskAnswer struct {
 // errDesk says that a question names too little or too much.
 var errDesk = errors.New("name a user, and one factor or all")
 
-// list finds the devices of a user, or of all.
+// list finds the devices of a user, or of all, and how many codes are left.
 func (d *desk) list(ctx context.Context, q deskQuestion) (deskAnswer, error) {
 	list, err := d.factors.Devices.List(ctx, q.User)
 	if err != nil {
 		return deskAnswer{}, err
 	}
-	a := deskAnswer{Devices: list, Left: map[string]int{}}
-	if q.User != "" {
-		a.Left[q.User] = 0
+	left, err := d.left(ctx, q.User)
+	if err != nil {
+		return deskAnswer{}, err
 	}
-	for _, one := range list {
-		a.Left[one.User] = 0
+	return deskAnswer{Devices: list, Left: left}, nil
+}
+
+// left counts the recovery codes of a user, or of all: who has lost his devices may have
+// nothing else.
+func (d *desk) left(ctx context.Context, user string) (map[string]int, error) {
+	if user == "" {
+		return d.factors.Recovery.All(ctx)
 	}
-	for user := range a.Left {
-		if a.Left[user], err = d.factors.Recovery.Left(ctx, user); err != nil {
-			return deskAnswer{}, err
-		}
-	}
-	return a, nil
+	n, err := d.factors.Recovery.Left(ctx, user)
+	return map[string]int{user: n}, err
 }
 
 // remove removes one device of a user, or everything, and ends his sessions: whoever had

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,6 +15,41 @@ import (
 	"postern/portal/journal"
 	"postern/store"
 )
+
+// TestDeskListsWhoHasOnlyCodes: a user without any device can come in with recovery codes,
+// and is no less in the list of all than in his own.
+func TestDeskListsWhoHasOnlyCodes(t *testing.T) {
+	s, err := store.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "postern.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	f, err := newFactors(&config.Config{Factors: factor.DefaultConfig()}, keys{seal: make([]byte, 32)}, s, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &desk{factors: f, journal: &journal.Stream{Ledger: s}, log: slog.New(slog.DiscardHandler)}
+	if _, err := d.recovery(t.Context(), deskQuestion{User: "ann"}); err != nil {
+		t.Fatal(err)
+	}
+	r := factor.Record{Device: factor.Device{ID: "one", Kind: factor.KindTOTP, User: "bob", Name: "Phone", Created: time.Now()}, Sealed: []byte("sealed")}
+	if err := s.AddFactor(t.Context(), r, 9); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ user, want string }{{"ann", "ann recovery 10"}, {"bob", "bob totp 0"}, {"", "ann recovery 10, bob totp 0"}} {
+		a, err := d.list(t.Context(), deskQuestion{User: tt.user})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, l := range factorLines(a) {
+			got = append(got, fmt.Sprintf("%s %s %d", l.User, l.Kind, l.Left))
+		}
+		if got := strings.Join(got, ", "); got != tt.want {
+			t.Errorf("the list of %q is %q, want %q", tt.user, got, tt.want)
+		}
+	}
+}
 
 // TestThreat68DeskNeedsAName: a question that lost its user or its device changes nothing.
 func TestThreat68DeskNeedsAName(t *testing.T) {

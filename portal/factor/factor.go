@@ -130,6 +130,8 @@ type CodeKeeper interface {
 	SpendRecovery(ctx context.Context, user string, mac [32]byte, now time.Time) (left int, err error)
 	// CountRecovery says how many codes are left.
 	CountRecovery(ctx context.Context, user string) (left int, err error)
+	// ListRecovery says it for every user who has one.
+	ListRecovery(ctx context.Context) (left map[string]int, err error)
 }
 
 // Mail is a code on its way by mail, as a MailKeeper stores it.

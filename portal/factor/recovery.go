@@ -67,6 +67,11 @@ func (r *Recovery) Left(ctx context.Context, user string) (int, error) {
 	return r.Keeper.CountRecovery(ctx, user)
 }
 
+// All says how many codes each user has; who has none is not in it.
+func (r *Recovery) All(ctx context.Context) (map[string]int, error) {
+	return r.Keeper.ListRecovery(ctx)
+}
+
 func (r *Recovery) mac(user, code string) [32]byte { return r.Keys.mac("recovery", user, code) }
 
 func cleanRecovery(code string) string {

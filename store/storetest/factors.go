@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"errors"
+	"maps"
 	"reflect"
 	"sync"
 	"testing"
@@ -227,6 +228,13 @@ func recovery(t *testing.T, s Factors) {
 	wantError(t, "one of a user without", err, factor.ErrNotFound)
 	count("alice", 2)
 	count("bob", 1)
+	all := func(want map[string]int) {
+		t.Helper()
+		if got, err := s.ListRecovery(ctx); err != nil || !maps.Equal(got, want) {
+			t.Errorf("codes of all: %v, %v, want %v", got, err, want)
+		}
+	}
+	all(map[string]int{"alice": 2, "bob": 1})
 
 	wantError(t, "replacing", s.ReplaceRecovery(ctx, "alice", [][32]byte{mac(1), mac(4)}, start), nil)
 	count("alice", 2)
@@ -235,6 +243,9 @@ func recovery(t *testing.T, s Factors) {
 	wantError(t, "removing", s.ReplaceRecovery(ctx, "alice", nil, start), nil)
 	count("alice", 0)
 	count("bob", 1)
+	_, err = s.SpendRecovery(ctx, "bob", mac(1), start)
+	wantError(t, "spending the last", err, nil)
+	all(map[string]int{})
 }
 
 func mailOf(user, id string, slot byte) factor.Mail {
