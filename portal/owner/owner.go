@@ -4,14 +4,15 @@
 package owner
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"syscall"
 )
 
 // OfFolder gives a file that is root's to whom its folder belongs, when root makes a
-// change. A file with a second name is left alone: it may be anybody's. Whoever opened it
-// must not have followed a link, which might lead out of the folder.
+// change, and may. A file with a second name is left alone: it may be anybody's. Whoever
+// opened it must not have followed a link, which might lead out of the folder.
 func OfFolder(f *os.File) error {
 	if os.Geteuid() != 0 {
 		return nil
@@ -29,5 +30,9 @@ func OfFolder(f *os.File) error {
 	if !ok || !is || now.Uid != 0 || to.Uid == 0 || now.Nlink != 1 || !own.Mode().IsRegular() {
 		return nil
 	}
-	return f.Chown(int(to.Uid), int(to.Gid))
+	// In a container root may not be allowed to; then it runs the daemon itself, most likely.
+	if err := f.Chown(int(to.Uid), int(to.Gid)); !errors.Is(err, syscall.EPERM) {
+		return err
+	}
+	return nil
 }
