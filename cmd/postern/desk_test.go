@@ -16,19 +16,25 @@ import (
 	"postern/store"
 )
 
-// TestDeskListsWhoHasOnlyCodes: a user without any device can come in with recovery codes,
-// and is no less in the list of all than in his own.
-func TestDeskListsWhoHasOnlyCodes(t *testing.T) {
+// newDesk is a desk over an empty store, which ends with the test.
+func newDesk(t *testing.T) (*desk, *store.Store) {
+	t.Helper()
 	s, err := store.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "postern.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
+	t.Cleanup(func() { s.Close() })
 	f, err := newFactors(&config.Config{Factors: factor.DefaultConfig()}, keys{seal: make([]byte, 32)}, s, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &desk{factors: f, journal: &journal.Stream{Ledger: s}, log: slog.New(slog.DiscardHandler)}
+	return &desk{factors: f, journal: &journal.Stream{Ledger: s}, log: slog.New(slog.DiscardHandler)}, s
+}
+
+// TestDeskListsWhoHasOnlyCodes: a user without any device can come in with recovery codes,
+// and is no less in the list of all than in his own.
+func TestDeskListsWhoHasOnlyCodes(t *testing.T) {
+	d, s := newDesk(t)
 	if _, err := d.recovery(t.Context(), deskQuestion{User: "ann"}); err != nil {
 		t.Fatal(err)
 	}
@@ -53,20 +59,12 @@ func TestDeskListsWhoHasOnlyCodes(t *testing.T) {
 
 // TestThreat68DeskNeedsAName: a question that lost its user or its device changes nothing.
 func TestThreat68DeskNeedsAName(t *testing.T) {
-	s, err := store.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "postern.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	f, err := newFactors(&config.Config{Factors: factor.DefaultConfig()}, keys{seal: make([]byte, 32)}, s, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
+	d, s := newDesk(t)
 	var signedOut []session.Filter
-	d := &desk{factors: f, journal: &journal.Stream{Ledger: s}, log: slog.New(slog.DiscardHandler), signOut: func(_ context.Context, f session.Filter) error {
+	d.signOut = func(_ context.Context, f session.Filter) error {
 		signedOut = append(signedOut, f)
 		return nil
-	}}
+	}
 	for _, id := range []string{"one", "two"} {
 		r := factor.Record{Device: factor.Device{ID: id, Kind: factor.KindTOTP, User: "bob", Name: "Phone " + id, Created: time.Now()}, Sealed: []byte("sealed")}
 		if err := s.AddFactor(t.Context(), r, 9); err != nil {
