@@ -28,9 +28,9 @@ const (
 )
 
 // Run writes last uses in batches and sweeps what has expired, until ctx ends; then it
-// writes what is left and returns. A last use is written late (Config.lag), and a bounded
-// number at a time, for writing one costs as much as ten decisions. The error is that of
-// the last write.
+// writes what is left, as far as writeTimeout lets it, and returns. A last use is written
+// late (Config.lag), and a bounded number at a time, for writing one costs as much as ten
+// decisions. The error is that of the last write.
 func (t *Table) Run(ctx context.Context) error {
 	r := &runner{table: t, m: t.memory()}
 	ticker := time.NewTicker(stepEvery)
